@@ -1,0 +1,142 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "clock.hpp"
+#include "item_buffer.hpp"
+
+namespace microbatch {
+
+/// Names a bucket of Pending.
+enum class BucketId : std::uint32_t {};
+
+namespace detail {
+
+/// The swept items that are in no window yet: the engine's side of Pending<T>, which is what an
+/// emitter sees of it.
+///
+/// Threads: whoever holds the stream's token.
+template <class T>
+class Backlog {
+ public:
+  /// Called for an item whose own move constructor threw; see ItemBuffer.
+  struct Lost {
+    void* self;
+    void (*call)(void* self, ItemSlots<T>& slots, std::size_t slot);
+    void operator()(ItemSlots<T>& slots, std::size_t slot) const { call(self, slots, slot); }
+  };
+
+  explicit Backlog(Lost lost) : lost_(lost) {}
+
+  [[nodiscard]] std::size_t total() const noexcept { return front.size() + bucketed; }
+
+  void take_in(ItemSlots<T>& from, std::size_t slot, std::size_t n) {
+    const std::size_t before = front.size();
+    if (front.append(from, slot, n, lost_)) renumber(before);
+  }
+
+  /// Moves the first n of the front part into an empty buffer; everything at once without touching
+  /// an item.
+  void take_front(std::size_t n, ItemBuffer<T>& out) {
+    if (n == front.size()) {
+      out.swap(front);
+    } else {
+      out.append(front, 0, n, lost_);
+      front.forget_front(n);
+    }
+    first += n;
+  }
+
+  void take_from(BucketId id, std::size_t n, ItemBuffer<T>& out) {
+    auto& from = bucket(id);
+    if (n == from.size()) {
+      out.swap(from);
+    } else {
+      out.append(from, 0, n, lost_);
+      from.forget_front(n);
+    }
+    bucketed -= n;
+  }
+
+  /// Moves the picked items, in the order of `picks`, and the unwanted ones into empty buffers. What
+  /// stays takes new positions: an emitter that picks from the midst sees the rest again.
+  void take_picks(std::span<const std::size_t> picks, ItemBuffer<T>& out,
+                  std::span<const std::size_t> unwanted, ItemBuffer<T>& discarded) {
+    gone_.assign(front.size(), false);
+    move_out(picks, out);
+    move_out(unwanted, discarded);
+    for (std::size_t i = 0; i < gone_.size(); ++i)
+      if (!gone_[i]) rest_.append(front, i, 1, lost_);
+    const std::size_t before = front.size();
+    front.forget_all();
+    front.swap(rest_);
+    renumber(before);
+  }
+
+  void route_front(BucketId id) {
+    auto& to = bucket(id);
+    const std::size_t before = to.size();
+    to.append(front, 0, 1, lost_);
+    bucketed += to.size() - before;
+    front.forget_front(1);
+    ++first;
+  }
+
+  [[nodiscard]] BucketId open_bucket() {
+    if (!spare_.empty()) {
+      const BucketId id = spare_.back();
+      spare_.pop_back();
+      return id;
+    }
+    buckets.emplace_back();
+    spare_.reserve(buckets.size());
+    return static_cast<BucketId>(buckets.size() - 1);
+  }
+  void close_bucket(BucketId id) { spare_.push_back(id); }
+
+  [[nodiscard]] ItemBuffer<T>& bucket(BucketId id) noexcept {
+    return buckets[static_cast<std::size_t>(id)];
+  }
+
+  /// Forgets the first item of the front part or of a bucket, which the caller settled and destroyed.
+  void forget_front() noexcept {
+    front.forget_front(1);
+    ++first;
+  }
+  void forget_front(ItemBuffer<T>& of) noexcept {
+    of.forget_front(1);
+    --bucketed;
+  }
+
+  ItemBuffer<T> front;
+  std::vector<ItemBuffer<T>> buckets;
+  std::size_t bucketed = 0;
+  std::uint64_t first = 0;  ///< position of the front's first item
+  TimePoint complete_before = TimePoint::min();
+  TimePoint next_arrival = never;
+  std::size_t free_workers = 0;
+  bool stamped = false;
+
+ private:
+  /// The items in front no longer stand where their positions said: give them fresh ones.
+  void renumber(std::size_t positions_used) noexcept { first += positions_used; }
+
+  void move_out(std::span<const std::size_t> indices, ItemBuffer<T>& out) {
+    for (const std::size_t i : indices) {
+      out.append(front, i, 1, lost_);
+      gone_[i] = true;
+    }
+  }
+
+  Lost lost_;
+  std::vector<BucketId> spare_;
+  std::vector<bool> gone_;
+  ItemBuffer<T> rest_;
+};
+
+}  // namespace detail
+}  // namespace microbatch

@@ -1,0 +1,159 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include "acknowledgement.hpp"
+#include "atomic.hpp"
+#include "cache_line.hpp"
+#include "clock.hpp"
+#include "item.hpp"
+
+namespace microbatch::detail {
+
+/// One property of each item, kept beside the items and only where somebody uses it: an absent
+/// column costs a null pointer.
+///
+/// Threads: in a lane the producer creates the column while the consumer may be reading earlier
+/// items. A consumer that sees null treats those items as having none, which is right: the pointer
+/// is stored before the first item that uses it is published, and that publish (release) orders it.
+template <class E>
+class Column {
+ public:
+  Column() = default;
+  Column(const Column&) = delete;
+  Column& operator=(const Column&) = delete;
+  ~Column() { delete[] get(); }
+
+  [[nodiscard]] E* get() const noexcept { return cells_.load(std::memory_order_relaxed); }
+  void ensure(std::size_t n) {
+    if (get() == nullptr) cells_.store(new E[n](), std::memory_order_relaxed);
+  }
+
+ private:
+  Atomic<E*> cells_{nullptr};
+};
+
+/// Room for n items and their columns, without knowing which of them exist. A lane's chunk, the
+/// pending items and a window are all made of it, so items travel between them by block moves.
+template <class T>
+class ItemSlots {
+ public:
+  explicit ItemSlots(std::size_t n)
+      : items_(static_cast<T*>(::operator new(n * sizeof(T), alignment))), size_(n) {}
+  ItemSlots(const ItemSlots&) = delete;
+  ItemSlots& operator=(const ItemSlots&) = delete;
+  ~ItemSlots() { ::operator delete(items_, alignment); }
+
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] T* at(std::size_t i) const noexcept { return items_ + i; }
+
+  [[nodiscard]] TimePoint stamp(std::size_t i) const noexcept { return cell(stamps, i); }
+  [[nodiscard]] std::uint64_t weight(std::size_t i) const noexcept { return cell(weights, i); }
+  [[nodiscard]] AckState* ack(std::size_t i) const noexcept { return cell(acks, i); }
+
+  template <class E>
+  void set(Column<E>& column, std::size_t i, E value) {
+    column.ensure(size_);
+    column.get()[i] = value;
+  }
+
+  [[nodiscard]] Origin origin(std::size_t i) const noexcept { return cell(origins, i); }
+
+  /// What these slots said of items that are gone.
+  void blank(std::size_t i, std::size_t n) noexcept {
+    blank_cells(weights, i, n);
+    blank_cells(origins, i, n);
+    blank_cells(acks, i, n);
+  }
+
+  void destroy(std::size_t i, std::size_t n) noexcept {
+    if constexpr (!std::is_trivially_destructible_v<T>) std::destroy_n(items_ + i, n);
+  }
+
+  /// Moves n items with their columns; source slots end up empty. Returns how many were moved: fewer
+  /// than n only where T's move threw, and then that item still stands in `from`.
+  static std::size_t relocate(ItemSlots& from, std::size_t i, ItemSlots& to, std::size_t j,
+                              std::size_t n) {
+    to.prepare(from);
+    const std::size_t moved = move_items(from.items_ + i, to.items_ + j, n);
+    move_cells(from.stamps, i, to.stamps, j, moved);
+    move_cells(from.weights, i, to.weights, j, moved);
+    move_cells(from.origins, i, to.origins, j, moved);
+    move_cells(from.acks, i, to.acks, j, moved);
+    from.blank(i, moved);
+    return moved;
+  }
+
+  Column<TimePoint> stamps;
+  Column<std::uint64_t> weights;
+  Column<Origin> origins;
+  Column<AckState*> acks;
+
+ private:
+  static constexpr std::align_val_t alignment{std::max(alignof(T), cache_line)};
+
+  template <class E>
+  [[nodiscard]] static E cell(const Column<E>& column, std::size_t i) noexcept {
+    const E* cells = column.get();
+    return cells == nullptr ? E{} : cells[i];
+  }
+
+  /// All allocation first, so that running out of memory leaves every item where it was.
+  void prepare(const ItemSlots& from) {
+    if (from.stamps.get() != nullptr) stamps.ensure(size_);
+    if (from.weights.get() != nullptr) weights.ensure(size_);
+    if (from.origins.get() != nullptr) origins.ensure(size_);
+    if (from.acks.get() != nullptr) acks.ensure(size_);
+  }
+
+  static std::size_t move_items(T* from, T* to, std::size_t n) noexcept {
+    if constexpr (std::is_trivially_copyable_v<T>) {
+      std::memcpy(static_cast<void*>(to), static_cast<const void*>(from), n * sizeof(T));
+      return n;
+    } else if constexpr (std::is_nothrow_move_constructible_v<T>) {
+      for (std::size_t k = 0; k < n; ++k) {
+        ::new (static_cast<void*>(to + k)) T(std::move(from[k]));
+        from[k].~T();
+      }
+      return n;
+    } else {
+      for (std::size_t k = 0; k < n; ++k) {
+        try {
+          ::new (static_cast<void*>(to + k)) T(std::move(from[k]));
+        } catch (...) {
+          return k;
+        }
+        from[k].~T();
+      }
+      return n;
+    }
+  }
+
+  template <class E>
+  static void move_cells(const Column<E>& from, std::size_t i, Column<E>& to, std::size_t j,
+                         std::size_t n) noexcept {
+    E* target = to.get();
+    if (target == nullptr || n == 0) return;
+    const E* source = from.get();
+    if (source != nullptr) std::copy_n(source + i, n, target + j);
+    else std::fill_n(target + j, n, E{});
+  }
+
+  template <class E>
+  static void blank_cells(const Column<E>& column, std::size_t i, std::size_t n) noexcept {
+    if (E* cells = column.get(); cells != nullptr) std::fill_n(cells + i, n, E{});
+  }
+
+  T* items_;
+  std::size_t size_;
+};
+
+}  // namespace microbatch::detail

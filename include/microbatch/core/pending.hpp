@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "backlog.hpp"
+#include "clock.hpp"
+#include "errors.hpp"
+
+namespace microbatch {
+
+inline constexpr std::size_t npos = std::numeric_limits<std::size_t>::max();
+
+/// The items that were swept from the lanes and are in no window yet, as emitters see them: a front
+/// part in order of arrival, and buckets into which an emitter may route items by key.
+///
+/// Positions count every item that ever entered the front and are never reused, so an emitter keeps
+/// a cursor and sums by position and never scans an item twice; nobody has to tell it what left.
+/// Items that stay behind when others are picked from their midst take new positions, at the end.
+///
+/// Threads: only inside the emitter's own functions.
+template <class T>
+class Pending {
+ public:
+  /// Items in the front part.
+  [[nodiscard]] std::size_t size() const noexcept { return backlog_->front.size(); }
+  [[nodiscard]] bool empty() const noexcept { return backlog_->front.empty(); }
+  /// Items in the front part and in the buckets.
+  [[nodiscard]] std::size_t total() const noexcept { return backlog_->total(); }
+
+  [[nodiscard]] std::uint64_t first_position() const noexcept { return backlog_->first; }
+  [[nodiscard]] std::uint64_t end_position() const noexcept { return backlog_->first + size(); }
+
+  [[nodiscard]] std::span<T> items() const noexcept { return {backlog_->front.data(), size()}; }
+  /// The i-th from the front.
+  [[nodiscard]] T& operator[](std::size_t i) const noexcept { return backlog_->front[i]; }
+
+  /// Arrival stamp of the i-th item; TimePoint{} on a stream without stamps.
+  [[nodiscard]] TimePoint stamp(std::size_t i) const noexcept { return stamp_in(backlog_->front, i); }
+  /// The weight that the stream stored for the i-th item; 0 on a stream without a weight function.
+  [[nodiscard]] std::uint64_t weight(std::size_t i) const noexcept {
+    return backlog_->front.slots().weight(backlog_->front.slot(i));
+  }
+
+  /// Whatever arrived before this time is here or gone; what is still to come arrived later.
+  /// Advances only as far as the emitter's Readiness::before has asked for.
+  [[nodiscard]] TimePoint complete_before() const noexcept { return backlog_->complete_before; }
+  /// The earliest stamp among the items that still wait in the lanes, or `never`.
+  [[nodiscard]] TimePoint next_arrival() const noexcept { return backlog_->next_arrival; }
+  [[nodiscard]] bool stamped() const noexcept { return backlog_->stamped; }
+  /// How many more windows could be handed over right now.
+  [[nodiscard]] std::size_t free_workers() const noexcept { return backlog_->free_workers; }
+
+  // Buckets, for emitters that key, sort or pick. A bucket keeps the order in which it was filled.
+
+  [[nodiscard]] BucketId open_bucket() { return backlog_->open_bucket(); }
+  /// The bucket must be empty; its id may be given out again.
+  void close_bucket(BucketId id) { backlog_->close_bucket(id); }
+  /// Moves the first item of the front part to the end of a bucket.
+  void route_front(BucketId id) { backlog_->route_front(id); }
+
+  [[nodiscard]] std::size_t size(BucketId id) const noexcept { return backlog_->bucket(id).size(); }
+  [[nodiscard]] std::span<T> items(BucketId id) const noexcept {
+    return {backlog_->bucket(id).data(), size(id)};
+  }
+  [[nodiscard]] TimePoint stamp(BucketId id, std::size_t i) const noexcept {
+    return stamp_in(backlog_->bucket(id), i);
+  }
+
+  /// For the engine and for tests of emitters.
+  explicit Pending(detail::Backlog<T>& backlog) noexcept : backlog_(&backlog) {}
+
+ private:
+  [[nodiscard]] static TimePoint stamp_in(detail::ItemBuffer<T>& buffer, std::size_t i) noexcept {
+    return buffer.slots().stamp(buffer.slot(i));
+  }
+
+  detail::Backlog<T>* backlog_;
+};
+
+}  // namespace microbatch

@@ -1,0 +1,317 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <type_traits>
+#include <utility>
+
+#include "../core/acknowledgement.hpp"
+#include "../core/backlog.hpp"
+#include "../core/clock.hpp"
+#include "../core/item.hpp"
+#include "chunk.hpp"
+#include "lane_gate.hpp"
+#include "room.hpp"
+#include "wake.hpp"
+
+namespace microbatch::detail {
+
+/// What an append brings along beside the item. All of it is optional.
+struct Luggage {
+  std::uint64_t weight = 0;
+  AckState* ack = nullptr;
+  const Origin* origin = nullptr;
+};
+
+/// What the lanes of one stream share.
+template <class T>
+struct LaneShared {
+  Room& room;
+  ChunkPool<T>& chunks;
+  Wake& wake;
+  Clock& clock;
+  bool asymmetric;
+};
+
+/// One producer's queue: a chain of chunks between a single writer and the consumer. Lanes outlive
+/// their producers: an ended producer's lane, with whatever is still in it, goes to the next one.
+///
+/// Threads: push* and refill by the lane's producer; the consumer's part by whoever holds the
+/// stream's token; revoke, reclaim and close by anybody.
+/// Errors: a constructor of T that throws comes out of push; nothing was published then.
+template <class T>
+class Lane {
+ public:
+  enum class Refill : std::uint8_t { ready, no_room, closed };
+
+  explicit Lane(const LaneShared<T>& shared) : shared_(shared), gate_(shared.asymmetric) {}
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+  ~Lane() { destroy(); }
+
+  // The producer.
+
+  /// False: nothing happened, see refill().
+  template <class U>
+  [[nodiscard]] bool push(U&& item) {
+    if (gate_.enter(1) == 0) [[unlikely]] {
+      gate_.leave();
+      return false;
+    }
+    construct(cursor_, std::forward<U>(item));
+    finish(1);
+    return true;
+  }
+
+  /// The same with weight, acknowledgement and origin.
+  template <class U>
+  [[nodiscard]] bool push(U&& item, const Luggage& luggage) {
+    if (gate_.enter(1) == 0) {
+      gate_.leave();
+      return false;
+    }
+    auto& slots = write_->slots;
+    const std::size_t slot = slot_of(gate_.next());
+    try {
+      slots.set(slots.weights, slot, luggage.weight);
+      if (luggage.origin != nullptr) slots.set(slots.origins, slot, *luggage.origin);
+      if (luggage.ack != nullptr) slots.set(slots.acks, slot, luggage.ack);
+    } catch (...) {
+      slots.blank(slot, 1);
+      gate_.leave();
+      throw;
+    }
+    construct(cursor_, std::forward<U>(item));
+    finish(1);
+    return true;
+  }
+
+  /// As many of n items as fit at once, taken from `first`; returns how many.
+  template <class It>
+  [[nodiscard]] std::size_t push_run(It& first, std::size_t n) {
+    const std::size_t may = gate_.enter(n);
+    if (may == 0) {
+      gate_.leave();
+      return 0;
+    }
+    std::size_t made = 0;
+    try {
+      for (; made < may; ++made, ++first) ::new (static_cast<void*>(cursor_ + made)) T(*first);
+    } catch (...) {
+      finish(made);
+      throw;
+    }
+    finish(made);
+    return made;
+  }
+
+  /// Called after a push that returned false: gets a chunk and room for it.
+  [[nodiscard]] Refill refill(std::int64_t share) {
+    std::unique_ptr<Chunk<T>> fresh;
+    if (at_chunk_end()) fresh.reset(shared_.chunks.take());
+    Refill result = Refill::ready;
+    {
+      std::lock_guard lock(lock_);
+      if (closed_) {
+        result = Refill::closed;
+      } else {
+        if (granted_ <= gate_.next()) granted_ += static_cast<std::uint64_t>(shared_.room.take(share));
+        if (granted_ <= gate_.next()) result = Refill::no_room;
+        else link(std::move(fresh));
+      }
+    }
+    if (fresh) shared_.chunks.give(fresh.release());
+    return result;
+  }
+
+  // Anybody. Each is followed by a heavy_barrier, one for all lanes.
+
+  /// Stops the producer at its next append until reclaim(); false if it holds the lock right now.
+  [[nodiscard]] bool revoke() {
+    if (!lock_.try_lock()) return false;
+    gate_.set_limit(0);
+    return true;
+  }
+  /// The same, waiting for the lock.
+  void revoke_and_wait() {
+    lock_.lock();
+    gate_.set_limit(0);
+  }
+  /// Between revoke_and_wait() and the barrier: from the producer's next append on, items are stamped.
+  void use_stamps(bool use) {
+    if (use && write_ != nullptr) write_->slots.stamps.ensure(write_->slots.size());
+    stamped_.store(use, std::memory_order_relaxed);  // the producer reads it after its claim
+  }
+  /// For a lane that nobody has seen yet.
+  void start_stamped() noexcept { stamped_.store(true, std::memory_order_relaxed); }
+  /// Room that was granted and is not used, given back. Ends revoke().
+  std::uint64_t reclaim() {
+    const std::uint64_t reach = gate_.reach();
+    const std::uint64_t unused = granted_ > reach ? granted_ - reach : 0;
+    granted_ -= unused;
+    if (!closed_) gate_.set_limit(std::min(granted_, chunk_end_));
+    lock_.unlock();
+    return unused;
+  }
+  /// No further append; whatever is under way still ends, and rings.
+  void close() {
+    std::lock_guard lock(lock_);
+    closed_ = true;
+    gate_.set_limit(0);
+    gate_.arm(0);
+  }
+  /// After close() and the barrier: the producer is not in the midst of an append.
+  [[nodiscard]] bool quiet() const noexcept { return gate_.quiet(); }
+
+  // Whoever holds the token.
+
+  [[nodiscard]] std::uint64_t accepted() const noexcept { return gate_.tail(); }
+  [[nodiscard]] std::uint64_t head() const noexcept { return head_; }
+  [[nodiscard]] std::size_t waiting() const noexcept {
+    return static_cast<std::size_t>(gate_.tail() - head_);
+  }
+  void arm(std::uint64_t at) noexcept { gate_.arm(at); }
+  void seal() noexcept { gate_.seal(); }
+
+  /// The front item, if there is one published below `tail`.
+  [[nodiscard]] T* front(std::uint64_t tail) noexcept {
+    return head_ < tail ? read_chunk().slots.at(slot_of(head_)) : nullptr;
+  }
+  [[nodiscard]] TimePoint front_stamp() noexcept { return read_chunk().slots.stamp(slot_of(head_)); }
+
+  /// Moves up to n items published below `tail`, and stamped before `before`, into the backlog.
+  std::size_t sweep(Backlog<T>& into, std::uint64_t tail, std::size_t n, TimePoint before) {
+    std::size_t swept = 0;
+    while (head_ < tail && swept < n) {
+      Chunk<T>& chunk = read_chunk();
+      const std::size_t slot = slot_of(head_);
+      std::size_t run = std::min({n - swept, static_cast<std::size_t>(tail - head_), shared_.chunks.slots() - slot});
+      if (before != never) run = earlier(chunk.slots, slot, run, before);
+      if (run == 0) break;
+      into.take_in(chunk.slots, slot, run);
+      head_ += run;
+      swept += run;
+    }
+    return swept;
+  }
+
+  /// The slot of the front item, for those who settle it in place; then pop().
+  struct Front {
+    ItemSlots<T>& slots;
+    std::size_t slot;
+  };
+  [[nodiscard]] Front front_slot() noexcept { return {read_chunk().slots, slot_of(head_)}; }
+  void pop() noexcept {
+    read_->slots.destroy(slot_of(head_), 1);
+    read_->slots.blank(slot_of(head_), 1);
+    ++head_;
+  }
+
+ private:
+  [[nodiscard]] std::size_t slot_of(std::uint64_t position) const noexcept {
+    return static_cast<std::size_t>(position) & (shared_.chunks.slots() - 1);
+  }
+  [[nodiscard]] bool at_chunk_end() const noexcept { return gate_.next() == chunk_end_; }
+
+  template <class U>
+  void construct(T* at, U&& item) {
+    if constexpr (std::is_nothrow_constructible_v<T, U&&>) {
+      ::new (static_cast<void*>(at)) T(std::forward<U>(item));
+    } else {
+      try {
+        ::new (static_cast<void*>(at)) T(std::forward<U>(item));
+      } catch (...) {
+        gate_.leave();
+        throw;
+      }
+    }
+  }
+
+  void finish(std::size_t made) {
+    if (made == 0) return gate_.leave();
+    // relaxed: use_stamps() either sees our claim or is seen here; see enter().
+    const bool wake = stamped_.load(std::memory_order_relaxed) ? publish_stamped(made)
+                                                               : gate_.publish(made);
+    cursor_ += made;
+    if (wake) [[unlikely]] shared_.wake.ring();
+  }
+
+  [[nodiscard]] bool publish_stamped(std::size_t n) {
+    TimePoint* stamps = write_->slots.stamps.get() + slot_of(gate_.next());
+    do {
+      if (gate_.is_sealed()) gate_.unseal();
+      std::fill_n(stamps, n, shared_.clock.now());
+    } while (!gate_.try_publish(n));
+    return gate_.must_wake();
+  }
+
+  /// Under the lock, with room granted.
+  void link(std::unique_ptr<Chunk<T>> fresh) {
+    if (fresh) {
+      if (stamped_.load(std::memory_order_relaxed)) fresh->slots.stamps.ensure(fresh->slots.size());
+      if (write_ != nullptr) write_->next = fresh.get();
+      else first_ = fresh.get();
+      write_ = fresh.release();
+      cursor_ = write_->slots.at(0);
+      chunk_end_ += shared_.chunks.slots();
+    }
+    gate_.set_limit(std::min(granted_, chunk_end_));
+  }
+
+  /// The chunk in which head_ stands; the one before it goes back to the pool. Only with head_ < tail.
+  [[nodiscard]] Chunk<T>& read_chunk() noexcept {
+    if (read_ == nullptr) {
+      read_ = first_;
+      read_end_ = shared_.chunks.slots();
+    } else if (head_ == read_end_) {
+      Chunk<T>* next = read_->next;
+      shared_.chunks.give(read_);
+      read_ = next;
+      read_end_ += shared_.chunks.slots();
+    }
+    return *read_;
+  }
+
+  [[nodiscard]] static std::size_t earlier(ItemSlots<T>& slots, std::size_t slot, std::size_t n,
+                                           TimePoint before) noexcept {
+    const TimePoint* stamps = slots.stamps.get();
+    if (stamps == nullptr) return n;
+    return static_cast<std::size_t>(std::lower_bound(stamps + slot, stamps + slot + n, before) -
+                                    (stamps + slot));
+  }
+
+  void destroy() noexcept {
+    const std::uint64_t tail = gate_.tail();
+    while (head_ < tail) {
+      (void)read_chunk();
+      pop();
+    }
+    for (Chunk<T>* chunk = read_ != nullptr ? read_ : first_; chunk != nullptr;)
+      delete std::exchange(chunk, chunk->next);
+  }
+
+  LaneShared<T> shared_;
+  LaneGate gate_;
+
+  // The producer's.
+  Chunk<T>* write_ = nullptr;
+  T* cursor_ = nullptr;
+  Atomic<bool> stamped_{false};
+
+  // Under lock_.
+  Mutex lock_;
+  std::uint64_t granted_ = 0;    // room this lane has taken, as a position
+  std::uint64_t chunk_end_ = 0;  // the producer reads it without the lock: it alone writes it
+  bool closed_ = false;
+
+  // The consumer's. first_ is published by the first item's tail.
+  Chunk<T>* first_ = nullptr;
+  alignas(cache_line) Chunk<T>* read_ = nullptr;
+  std::uint64_t head_ = 0;
+  std::uint64_t read_end_ = 0;
+};
+
+}  // namespace microbatch::detail

@@ -1,0 +1,125 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "../core/atomic.hpp"
+#include "../core/cache_line.hpp"
+
+namespace microbatch::detail {
+
+/// The counters of one lane: who may publish how far, what is published, and at which count somebody
+/// wants to be woken. One producer writes, one consumer reads, and neither ever waits for the other.
+///
+/// An append is four steps of the producer, none of them a read-modify-write:
+///
+///     claim = t + 1      "I am about to publish t"
+///     t < limit ?        may I? one comparison covers room, chunk end, closed and asked-to-stop
+///     tail = t + 1       publish (release): the item is the consumer's
+///     t + 1 >= wake_at ? does somebody sleep until this item?
+///
+/// Two store-load handshakes, each with light_barrier on the producer's side and heavy_barrier on
+/// the other: claim/limit (revoke, close) and tail/wake_at (sleep). On a stamped lane the publish is a
+/// compare-exchange, because the consumer may have sealed the lane: then the item takes a new stamp.
+///
+/// The proof of every order stands in docs/memory-model.md, the model in tests/model/lane_gate.cpp.
+class LaneGate {
+ public:
+  static constexpr std::uint64_t nobody = std::numeric_limits<std::uint64_t>::max();
+
+  explicit LaneGate(bool asymmetric) noexcept : asymmetric_(asymmetric) {}
+
+  // The producer.
+
+  [[nodiscard]] std::uint64_t next() const noexcept { return next_; }
+
+  /// How many of n items may be published now. Announces them; follow with publish or leave.
+  [[nodiscard]] std::uint64_t enter(std::uint64_t n) noexcept {
+    // relaxed: the value itself is all that is told; the barrier orders it before the load below.
+    claim_.store(next_ + n, std::memory_order_relaxed);
+    light_barrier(asymmetric_);
+    // relaxed: a stale larger limit is what revoke() and close() look for in claim_.
+    const std::uint64_t limit = limit_.load(std::memory_order_relaxed);
+    if (next_ + n <= limit) [[likely]] return n;
+    return limit > next_ ? limit - next_ : 0;
+  }
+
+  /// Takes the announcement back: nothing was published.
+  void leave() noexcept { claim_.store(next_, std::memory_order_relaxed); }
+
+  /// Hands n items to the consumer; true if somebody sleeps until now.
+  [[nodiscard]] bool publish(std::uint64_t n) noexcept {
+    next_ += n;
+    // release: with the consumer's acquire in tail(), publishes the items and the chunk's links.
+    tail_.store(next_, std::memory_order_release);
+    return must_wake();
+  }
+
+  /// The same where seals are used; false if the lane is sealed: unseal(), stamp the items again and
+  /// come back.
+  [[nodiscard]] bool try_publish(std::uint64_t n) noexcept {
+    std::uint64_t expected = next_;
+    // release as in publish. relaxed on failure: unseal() is what pairs with seal().
+    if (!tail_.compare_exchange_strong(expected, next_ + n, std::memory_order_release,
+                                       std::memory_order_relaxed))
+      return false;
+    next_ += n;
+    return true;
+  }
+  [[nodiscard]] bool is_sealed() const noexcept {
+    return (tail_.load(std::memory_order_relaxed) & sealed) != 0;  // try_publish decides, not we
+  }
+  /// Before the new stamp is read, not after: a seal set in between would be wiped out unseen.
+  void unseal() noexcept {
+    // acquire: pairs with seal(), so that the time read next is not before the sealer's.
+    tail_.fetch_and(~sealed, std::memory_order_acquire);
+  }
+  [[nodiscard]] bool must_wake() const noexcept {
+    light_barrier(asymmetric_);
+    // relaxed: if this misses arm(), then arm()'s caller sees our tail after its barrier.
+    return next_ >= wake_at_.load(std::memory_order_relaxed);
+  }
+
+  // The consumer.
+
+  /// Items published so far.
+  [[nodiscard]] std::uint64_t tail() const noexcept {
+    return tail_.load(std::memory_order_acquire) & ~sealed;  // pairs with publish
+  }
+  /// From now on, whatever is published was stamped after this call began.
+  void seal() noexcept { tail_.fetch_or(sealed, std::memory_order_acq_rel); }
+
+  /// Wake me when so many are published. Then heavy_barrier, then look at tail() once more.
+  void arm(std::uint64_t at) noexcept { wake_at_.store(at, std::memory_order_relaxed); }
+
+  // Whoever holds the lane's lock.
+
+  void set_limit(std::uint64_t limit) noexcept { limit_.store(limit, std::memory_order_relaxed); }
+
+  /// After set_limit(0) and a heavy_barrier: the producer publishes below this and no further.
+  [[nodiscard]] std::uint64_t reach() const noexcept {
+    const std::uint64_t claimed = claim_.load(std::memory_order_relaxed);
+    const std::uint64_t published = tail();
+    return claimed > published ? claimed : published;
+  }
+  /// After set_limit(0) and a heavy_barrier: nothing more will be published.
+  [[nodiscard]] bool quiet() const noexcept {
+    const std::uint64_t claimed = claim_.load(std::memory_order_relaxed);
+    return claimed == tail();
+  }
+
+ private:
+  static constexpr std::uint64_t sealed = std::uint64_t{1} << 63;
+
+  // Written by the producer (tail_ also by seal and unseal), read by the consumer.
+  alignas(cache_line) Atomic<std::uint64_t> tail_{0};
+  Atomic<std::uint64_t> claim_{0};
+  std::uint64_t next_ = 0;  // the producer's own copy of tail_
+  const bool asymmetric_;
+
+  // Written by the others, once per window or chunk; read by the producer.
+  alignas(cache_line) Atomic<std::uint64_t> limit_{0};
+  Atomic<std::uint64_t> wake_at_{1};  // a new lane reports its first item
+};
+
+}  // namespace microbatch::detail

@@ -1,0 +1,253 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "lane.hpp"
+
+namespace microbatch::detail {
+
+/// The lock-free many-producer, single-consumer queue of a stream: the set of its lanes.
+///
+/// Use a lane of your own (acquire, push, release). Between items of different lanes there is no
+/// order, except that a stamped queue is swept by arrival.
+///
+/// Threads: acquire, release and reclaim by anybody; the rest by whoever holds the token. The lock
+/// here is taken when lanes come and go, never for an item.
+template <class T>
+class Lanes {
+ public:
+  Lanes(Room& room, Wake& wake, Clock& clock, std::size_t capacity, bool stamped)
+      : chunks_(chunk_slots<T>(capacity)),
+        shared_{room, chunks_, wake, clock, has_asymmetric_barrier()},
+        stamped_(stamped) {}
+
+  [[nodiscard]] Lane<T>& acquire() {
+    std::lock_guard lock(mutex_);
+    in_use_.fetch_add(1, std::memory_order_relaxed);
+    if (!free_.empty()) {
+      Lane<T>* lane = free_.back();
+      free_.pop_back();
+      return *lane;
+    }
+    auto lane = std::make_unique<Lane<T>>(shared_);
+    free_.reserve(lanes_.size() + 1);
+    lanes_.push_back(std::move(lane));
+    Lane<T>& made = *lanes_.back();
+    if (stamped_) made.start_stamped();
+    if (closed_) made.close();
+    // relaxed: refresh() reads the list under the lock; a stale count is caught after the barrier.
+    count_.store(lanes_.size(), std::memory_order_relaxed);
+    return made;
+  }
+
+  /// The producer is done; what it appended stays, and the next producer goes on behind it.
+  void release(Lane<T>& lane) noexcept {
+    std::lock_guard lock(mutex_);
+    in_use_.fetch_sub(1, std::memory_order_relaxed);
+    free_.push_back(&lane);  // reserved when the lane was made
+  }
+
+  /// Gets the lane a chunk and a share of the room.
+  [[nodiscard]] typename Lane<T>::Refill refill(Lane<T>& lane) {
+    const auto lanes = std::max<std::int64_t>(1, in_use_.load(std::memory_order_relaxed));
+    const auto chunk = static_cast<std::int64_t>(chunks_.slots());
+    // Alone: all there is, so that `full` is exact. Among others: an even part of half of it.
+    const std::int64_t share =
+        lanes == 1 ? chunk : std::clamp<std::int64_t>(shared_.room.left() / (2 * lanes), 1, chunk);
+    return lane.refill(share);
+  }
+
+  /// Room that idle lanes hold goes back to the stream; true if there was any.
+  bool reclaim() {
+    std::lock_guard lock(mutex_);
+    stopped_.clear();
+    for (auto& lane : lanes_)
+      if (lane->revoke()) stopped_.push_back(lane.get());
+    heavy_barrier(shared_.asymmetric);
+    std::uint64_t unused = 0;
+    for (Lane<T>* lane : stopped_) unused += lane->reclaim();
+    if (unused != 0) shared_.room.give(static_cast<std::int64_t>(unused), 0);
+    return unused != 0;
+  }
+
+  /// No further append on any lane. Appends under way still end, and ring; see drained().
+  void close() {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+    for (auto& lane : lanes_) lane->close();
+    heavy_barrier(shared_.asymmetric);
+  }
+
+  /// From now on every item carries its arrival time. False, and nothing changes, when there are
+  /// items already (or an append is under way).
+  [[nodiscard]] bool use_stamps() {
+    std::lock_guard lock(mutex_);
+    if (stamped_) return true;
+    for (auto& lane : lanes_) lane->revoke_and_wait();
+    for (auto& lane : lanes_) lane->use_stamps(true);
+    heavy_barrier(shared_.asymmetric);
+    bool empty = true;
+    for (auto& lane : lanes_) empty = empty && lane->quiet() && lane->waiting() == 0;
+    if (!empty)
+      for (auto& lane : lanes_) lane->use_stamps(false);
+    std::uint64_t unused = 0;
+    for (auto& lane : lanes_) unused += lane->reclaim();
+    if (unused != 0) shared_.room.give(static_cast<std::int64_t>(unused), 0);
+    stamped_ = empty;
+    return empty;
+  }
+  [[nodiscard]] bool stamped() const noexcept { return stamped_; }
+
+  // Whoever holds the token.
+
+  /// Learns of lanes that have come since.
+  void refresh() {
+    if (view_.size() == count_.load(std::memory_order_relaxed)) return;
+    std::lock_guard lock(mutex_);
+    for (std::size_t i = view_.size(); i < lanes_.size(); ++i) view_.push_back(lanes_[i].get());
+    recent_.resize(view_.size());
+    tails_.resize(view_.size());
+  }
+
+  [[nodiscard]] std::uint64_t accepted() const noexcept {
+    std::uint64_t sum = 0;
+    for (const Lane<T>* lane : view_) sum += lane->accepted();
+    return sum;
+  }
+  /// Taken out of the lanes so far, by sweeping or dropping.
+  [[nodiscard]] std::uint64_t taken() const noexcept { return taken_; }
+  [[nodiscard]] std::uint64_t waiting() const noexcept { return accepted() - taken_; }
+
+  /// Every lane closed, empty, and not in the midst of an append.
+  [[nodiscard]] bool drained() const noexcept {
+    for (const Lane<T>* lane : view_)
+      if (!lane->quiet() || lane->waiting() != 0) return false;
+    return true;
+  }
+  [[nodiscard]] bool quiet() const noexcept {
+    return std::all_of(view_.begin(), view_.end(), [](const Lane<T>* lane) { return lane->quiet(); });
+  }
+
+  /// Moves up to n items that arrived before `before` into the backlog; those of one lane in their
+  /// order, all of them by arrival where they are stamped. Returns how many came.
+  std::size_t sweep(Backlog<T>& into, std::size_t n, TimePoint before) {
+    const std::size_t swept = stamped_ ? sweep_by_arrival(into, n, before) : sweep_in_turn(into, n);
+    taken_ += swept;
+    return swept;
+  }
+
+  void seal() noexcept {
+    for (Lane<T>* lane : view_) lane->seal();
+  }
+
+  /// Rings, at the latest, when `wanted` items wait in the lanes: lanes that were active share what is
+  /// missing, an idle one reports its first item. The shares, each less one, add up to less than what
+  /// is missing, so no total of `wanted` is reached in silence. Follow with barrier(), then look at
+  /// waiting() once more. False when so many are waiting already.
+  [[nodiscard]] bool arm(std::uint64_t wanted) noexcept {
+    std::uint64_t published = 0;
+    std::uint64_t active = 0;
+    for (std::size_t i = 0; i < view_.size(); ++i) {
+      tails_[i] = view_[i]->accepted();
+      published += tails_[i];
+      active += tails_[i] != recent_[i] ? 1 : 0;
+    }
+    if (published - taken_ >= wanted) return false;
+    const std::uint64_t missing = wanted - (published - taken_);
+    const std::uint64_t share = 1 + (missing - 1) / std::max<std::uint64_t>(1, active);
+    for (std::size_t i = 0; i < view_.size(); ++i)
+      view_[i]->arm(tails_[i] + (tails_[i] != recent_[i] ? share : 1));
+    return true;
+  }
+  /// A new round of counting who is active.
+  void mark_round() noexcept {
+    for (std::size_t i = 0; i < view_.size(); ++i) recent_[i] = view_[i]->accepted();
+  }
+  void disarm() noexcept {
+    for (Lane<T>* lane : view_) lane->arm(LaneGate::nobody);
+  }
+  void barrier() const noexcept { heavy_barrier(shared_.asymmetric); }
+
+  /// The lane whose front is the oldest: by stamp where there are stamps, else `own` if it has items,
+  /// else the fullest. Null when all are empty.
+  [[nodiscard]] Lane<T>* oldest(Lane<T>* own) noexcept {
+    if (!stamped_ && own != nullptr && own->waiting() > 0) return own;
+    Lane<T>* best = nullptr;
+    for (Lane<T>* lane : view_) {
+      if (lane->waiting() == 0) continue;
+      if (best == nullptr || (stamped_ ? lane->front_stamp() < best->front_stamp()
+                                       : lane->waiting() > best->waiting()))
+        best = lane;
+    }
+    return best;
+  }
+  /// Takes the front item out of a lane; its slots were settled in place.
+  void pop(Lane<T>& lane) noexcept {
+    lane.pop();
+    ++taken_;
+  }
+
+ private:
+  std::size_t sweep_in_turn(Backlog<T>& into, std::size_t n) {
+    std::size_t swept = 0;
+    for (std::size_t k = 0; k < view_.size() && swept < n; ++k) {
+      Lane<T>& lane = *view_[turn_ % view_.size()];
+      swept += lane.sweep(into, lane.accepted(), n - swept, never);
+      if (swept < n) ++turn_;
+    }
+    if (swept > 0 && swept == n) ++turn_;
+    return swept;
+  }
+
+  std::size_t sweep_by_arrival(Backlog<T>& into, std::size_t n, TimePoint before) {
+    for (std::size_t i = 0; i < view_.size(); ++i) tails_[i] = view_[i]->accepted();
+    std::size_t swept = 0;
+    for (;;) {
+      std::size_t oldest = view_.size();
+      TimePoint first = never;
+      TimePoint second = never;
+      for (std::size_t i = 0; i < view_.size(); ++i) {
+        if (view_[i]->head() >= tails_[i]) continue;
+        const TimePoint stamp = view_[i]->front_stamp();
+        if (oldest == view_.size() || stamp < first) {
+          second = first;
+          first = stamp;
+          oldest = i;
+        } else {
+          second = std::min(second, stamp);
+        }
+      }
+      into.next_arrival = first;
+      if (oldest == view_.size() || first >= before || swept == n) return swept;
+      // Up to the runner-up's first item, which is then the oldest (ties go to the lower lane).
+      const TimePoint until = std::min(before, later(second, Duration{1}));
+      swept += view_[oldest]->sweep(into, tails_[oldest], n - swept, until);
+    }
+  }
+
+  ChunkPool<T> chunks_;
+  LaneShared<T> shared_;
+
+  mutable Mutex mutex_;
+  std::vector<std::unique_ptr<Lane<T>>> lanes_;
+  std::vector<Lane<T>*> free_;
+  std::vector<Lane<T>*> stopped_;
+  bool closed_ = false;
+  bool stamped_;  // changes only under the lock and the token
+  Atomic<std::size_t> count_{0};
+  Atomic<std::int64_t> in_use_{0};
+
+  // The token's.
+  std::vector<Lane<T>*> view_;
+  std::vector<std::uint64_t> recent_;
+  std::vector<std::uint64_t> tails_;
+  std::size_t turn_ = 0;
+  std::uint64_t taken_ = 0;
+};
+
+}  // namespace microbatch::detail

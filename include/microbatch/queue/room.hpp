@@ -1,0 +1,108 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+
+#include "../core/atomic.hpp"
+#include "../core/cache_line.hpp"
+#include "../core/clock.hpp"
+
+namespace microbatch::detail {
+
+/// The stream's capacity: what may still be accepted, in items and (where there is a weight
+/// function) in bytes. Lanes take items by the chunk, settlement gives them back by the window.
+///
+/// Threads: any. take() never waits.
+class Room {
+ public:
+  Room(std::int64_t items, std::uint64_t max_bytes) noexcept : items_(items), max_bytes_(max_bytes) {}
+
+  /// Up to `wanted` items; 0 when there is no room at all.
+  [[nodiscard]] std::int64_t take(std::int64_t wanted) noexcept {
+    // seq_cst: with give()'s counters it forms the handshake of wait_until; see there.
+    std::int64_t there = items_.load(std::memory_order_seq_cst);
+    while (there > 0) {
+      const std::int64_t got = std::min(there, wanted);
+      if (items_.compare_exchange_weak(there, there - got, std::memory_order_seq_cst)) return got;
+    }
+    return 0;
+  }
+  [[nodiscard]] std::int64_t left() const noexcept { return items_.load(std::memory_order_relaxed); }
+
+  [[nodiscard]] bool take_bytes(std::uint64_t n) noexcept {
+    std::uint64_t used = bytes_.load(std::memory_order_seq_cst);
+    while (used + n <= max_bytes_) {
+      if (bytes_.compare_exchange_weak(used, used + n, std::memory_order_seq_cst)) return true;
+    }
+    return false;
+  }
+  [[nodiscard]] std::uint64_t max_bytes() const noexcept { return max_bytes_; }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
+
+  /// Gives back without waking anybody; follow with notify() outside of locks.
+  void give(std::int64_t items, std::uint64_t bytes) noexcept {
+    items_.fetch_add(items, std::memory_order_seq_cst);
+    if (bytes != 0) bytes_.fetch_sub(bytes, std::memory_order_seq_cst);
+  }
+
+  /// Wakes those who wait for room, if there are any.
+  void notify() noexcept {
+    // seq_cst: a waiter counts itself before it looks for room, and we give before we look for
+    // waiters; in the single order of these four, one of the two sees the other.
+    if (waiters_.load(std::memory_order_seq_cst) == 0) return;
+    {
+      std::lock_guard lock(mutex_);
+      ++changes_;
+    }
+    changed_.notify_all();
+  }
+
+  [[nodiscard]] bool has_waiters() const noexcept {
+    return waiters_.load(std::memory_order_seq_cst) != 0;
+  }
+
+  /// A caller of its constructor is one who waits: between the constructor and until() it looks for
+  /// room once more, so that no notify() in between is missed.
+  class Waiter {
+   public:
+    explicit Waiter(Room& room) : room_(room) {
+      std::lock_guard lock(room_.mutex_);
+      room_.waiters_.fetch_add(1, std::memory_order_seq_cst);
+      seen_ = room_.changes_;
+    }
+    Waiter(const Waiter&) = delete;
+    Waiter& operator=(const Waiter&) = delete;
+    ~Waiter() { room_.waiters_.fetch_sub(1, std::memory_order_seq_cst); }
+
+    /// False when the deadline passed without a change.
+    [[nodiscard]] bool until(TimePoint deadline) {
+      std::unique_lock lock(room_.mutex_);
+      const auto moved = [&] { return room_.changes_ != seen_; };
+      if (deadline == never) {
+        room_.changed_.wait(lock, moved);
+      } else if (!room_.changed_.wait_until(lock, deadline, moved)) {
+        return false;
+      }
+      seen_ = room_.changes_;
+      return true;
+    }
+
+   private:
+    Room& room_;
+    std::uint64_t seen_ = 0;
+  };
+
+ private:
+  alignas(cache_line) Atomic<std::int64_t> items_;
+  Atomic<std::uint64_t> bytes_{0};
+  const std::uint64_t max_bytes_;
+  alignas(cache_line) Atomic<std::int64_t> waiters_{0};
+  Mutex mutex_;
+  ConditionVariable changed_;
+  std::uint64_t changes_ = 0;
+};
+
+}  // namespace microbatch::detail

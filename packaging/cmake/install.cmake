@@ -1,0 +1,29 @@
+# Install rules: the library, a CMake package and a pkg-config file. All of it works from any prefix.
+
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/microbatch)
+
+install(TARGETS microbatch EXPORT microbatch-targets FILE_SET HEADERS)
+install(EXPORT microbatch-targets NAMESPACE microbatch:: DESTINATION ${package_dir})
+
+configure_package_config_file(
+  ${CMAKE_CURRENT_LIST_DIR}/microbatchConfig.cmake.in ${PROJECT_BINARY_DIR}/microbatchConfig.cmake
+  INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(
+  ${PROJECT_BINARY_DIR}/microbatchConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES
+  ${PROJECT_BINARY_DIR}/microbatchConfig.cmake
+  ${PROJECT_BINARY_DIR}/microbatchConfigVersion.cmake
+  DESTINATION ${package_dir})
+
+# pkg-config: the way from the .pc file back to the prefix, so that a moved prefix still works.
+set(pc_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+file(RELATIVE_PATH pc_to_prefix ${CMAKE_INSTALL_PREFIX}/${pc_dir} ${CMAKE_INSTALL_PREFIX})
+set(pc_definitions)
+if(MICROBATCH_NO_MEMBARRIER)
+  set(pc_definitions -DMICROBATCH_NO_MEMBARRIER)
+endif()
+configure_file(${CMAKE_CURRENT_LIST_DIR}/microbatch.pc.in ${PROJECT_BINARY_DIR}/microbatch.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/microbatch.pc DESTINATION ${pc_dir})

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds the tests and runs them.
+#
+#   tests/run.sh                     all but the long ones, with the preset dev
+#   tests/run.sh --preset tsan       another preset of CMakePresets.json: clang, release, asan-ubsan, tsan
+#   tests/run.sh --label stress      only the tests with this label; name it to run the long ones: --label long
+#   tests/run.sh -- -DNAME=VALUE     more options for CMake
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+preset=dev
+selection=(--label-exclude long)
+while (($# > 0)); do
+  case $1 in
+    --preset) preset=$2 && shift 2 ;;
+    --label) selection=(--label-regex "$2") && shift 2 ;;
+    --) shift && break ;;
+    *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit 2 ;;
+  esac
+done
+
+source tests/support/setup.sh
+require_toolchain
+require "the tests" header:catch2/catch.hpp
+require "the benchmarks" header:benchmark/benchmark.h
+wish_for "the models of the lock-free parts" header:relacy/relacy.hpp
+wish_for "the test of the pkg-config file" command:pkg-config
+wish_for "some examples" header:sqlite3.h header:tbb/tbb.h header:asio.hpp
+if [[ $preset == clang ]]; then
+  require "the preset clang" command:clang++-16
+fi
+
+cmake --preset "$preset" "$@"
+cmake --build --preset "$preset" --parallel "$jobs"
+
+# Sanitizers read their settings from /proc; those of older compilers cannot live with every randomised address layout.
+prefix=()
+if [[ $preset == *san && $(uname) == Linux ]]; then
+  if [[ ! -e /proc/self/environ ]]; then
+    echo "setup: the sanitizers need /proc, which is not mounted here"
+    exit 1
+  fi
+  if setarch -R true 2>/dev/null; then prefix=(setarch -R); fi
+fi
+
+"${prefix[@]}" ctest --preset "$preset" --parallel "$jobs" "${selection[@]}"
