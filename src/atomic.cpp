@@ -1,6 +1,7 @@
 #include <microbatch/core/atomic.hpp>
 
-#if defined(__linux__) && !defined(MICROBATCH_NO_MEMBARRIER) && !defined(MICROBATCH_THREAD_SANITIZER)
+#if defined(__linux__) && !defined(MICROBATCH_NO_MEMBARRIER) && \
+    !defined(MICROBATCH_THREAD_SANITIZER)
 #define MICROBATCH_HAS_MEMBARRIER 1
 #endif
 

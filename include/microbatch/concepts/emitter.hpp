@@ -14,8 +14,8 @@ namespace microbatch {
 /// The strategy that says when pending items become a window, and which. One function is required:
 ///
 ///   Readiness window_ready(Pending<T>& pending, TimePoint now);
-///       the verdict on what is pending now. Asking twice changes nothing: an emitter may learn from
-///       what it sees (a cursor, sums), it may not count how often it was asked.
+///       the verdict on what is pending now. Asking twice changes nothing: an emitter may learn
+///       from what it sees (a cursor, sums), it may not count how often it was asked.
 ///
 /// The others are refinements, used where they exist:
 ///
@@ -27,15 +27,17 @@ namespace microbatch {
 ///   static constexpr bool needs_stamps        true: the stream stamps arrivals
 ///   void on_retune(std::function<void()> f)   a limit can change while running; call f then
 ///
-/// Exactly one of on_commit and on_undo is called, once per window, at its end. None of the functions
-/// is ever called by two threads at once, so an emitter needs no locks; none may call the stream.
+/// Exactly one of on_commit and on_undo is called, once per window, at its end. None of the
+/// functions is ever called by two threads at once, so an emitter needs no locks; none may call the
+/// stream.
 ///
-/// Models: CountWindow, FixedTimeWindow, RelaxedTimeWindow, PeriodWindow, MaxAgeWindow, WeightWindow,
-/// PredicateWindow, any_of, all_of. The smallest one of your own:
+/// Models: CountWindow, FixedTimeWindow, RelaxedTimeWindow, PeriodWindow, MaxAgeWindow,
+/// WeightWindow, PredicateWindow, any_of, all_of. The smallest one of your own:
 ///
 ///     struct Pairs {
 ///       template <class T>
-///       microbatch::Readiness window_ready(microbatch::Pending<T>& pending, microbatch::TimePoint) {
+///       microbatch::Readiness window_ready(microbatch::Pending<T>& pending, microbatch::TimePoint)
+///       {
 ///         return {.ready = pending.size() >= 2, .reason = microbatch::Reason::custom,
 ///                 .limit = 2, .at_items = 2};
 ///       }

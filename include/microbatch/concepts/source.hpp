@@ -23,13 +23,15 @@ class Feed;
 ///       }
 ///     };
 template <class S, class T>
-concept Source = requires(S& source, Feed<T>& feed, std::stop_token stop) { source.run(feed, stop); };
+concept Source =
+    requires(S& source, Feed<T>& feed, std::stop_token stop) { source.run(feed, stop); };
 
-/// A source that learns how far its items have committed: it appends with an Origin, and commit() is
-/// told the last offset of the contiguous prefix, per partition, never past what is in flight.
+/// A source that learns how far its items have committed: it appends with an Origin, and commit()
+/// is told the last offset of the contiguous prefix, per partition, never past what is in flight.
 /// Offsets of a partition are appended in ascending order. commit() is called by one thread at a
 /// time, in ascending order, and may run while run() does.
 template <class S, class T>
-concept CommittableSource = Source<S, T> && requires(S& source, Origin last) { source.commit(last); };
+concept CommittableSource =
+    Source<S, T> && requires(S& source, Origin last) { source.commit(last); };
 
 }  // namespace microbatch

@@ -52,9 +52,9 @@ class AckState {
  public:
   AckState() = default;
 
-  void complete(std::exception_ptr error);       // null: delivered
+  void complete(std::exception_ptr error);  // null: delivered
   void release() noexcept;
-  void on_complete(Task task);                   // at once where it is complete already
+  void on_complete(Task task);  // at once where it is complete already
   void wait() const;
   [[nodiscard]] bool wait_until(std::chrono::steady_clock::time_point deadline) const;
   [[nodiscard]] bool ready() const;
@@ -102,9 +102,9 @@ class [[nodiscard]] Acknowledgement {
 
   template <class Rep, class Period>
   std::future_status wait_for(std::chrono::duration<Rep, Period> timeout) const {
-    const auto until = detail::later(std::chrono::time_point_cast<Duration>(
-                                         std::chrono::steady_clock::now()),
-                                     detail::to_duration(timeout));
+    const auto until =
+        detail::later(std::chrono::time_point_cast<Duration>(std::chrono::steady_clock::now()),
+                      detail::to_duration(timeout));
     return checked().wait_until(until) ? std::future_status::ready : std::future_status::timeout;
   }
 
@@ -138,9 +138,13 @@ class [[nodiscard]] Acknowledgement {
     return Awaiter{&checked()};
   }
 
-  /// For the stream: the appender's half of `state`.
-  Acknowledgement(detail::AckState* state, AppendResult result) noexcept
-      : state_(state), result_(result) {}
+  // For the stream: the appender's side of `state`.
+  explicit Acknowledgement(detail::AckState* state) noexcept : state_(state) {}
+  void set_result(AppendResult result) {
+    result_ = result;
+    if (result != AppendResult::accepted && result != AppendResult::dropped)
+      state_->complete(std::make_exception_ptr(AppendError(result)));
+  }
 
  private:
   [[nodiscard]] detail::AckState& checked() const {

@@ -62,8 +62,8 @@ class Backlog {
     bucketed -= n;
   }
 
-  /// Moves the picked items, in the order of `picks`, and the unwanted ones into empty buffers. What
-  /// stays takes new positions: an emitter that picks from the midst sees the rest again.
+  /// Moves the picked items, in the order of `picks`, and the unwanted ones into empty buffers.
+  /// What stays takes new positions: an emitter that picks from the midst sees the rest again.
   void take_picks(std::span<const std::size_t> picks, ItemBuffer<T>& out,
                   std::span<const std::size_t> unwanted, ItemBuffer<T>& discarded) {
     gone_.assign(front.size(), false);
@@ -102,14 +102,27 @@ class Backlog {
     return buckets[static_cast<std::size_t>(id)];
   }
 
-  /// Forgets the first item of the front part or of a bucket, which the caller settled and destroyed.
-  void forget_front() noexcept {
-    front.forget_front(1);
-    ++first;
+  /// Where the oldest item stands first: the front part, else the bucket whose first item is oldest
+  /// (by stamp; without stamps, the first bucket that holds any). Null when nothing is here.
+  [[nodiscard]] ItemBuffer<T>* oldest() noexcept {
+    if (!front.empty()) return &front;
+    if (bucketed == 0) return nullptr;
+    ItemBuffer<T>* best = nullptr;
+    for (auto& candidate : buckets) {
+      if (candidate.empty()) continue;
+      if (best == nullptr ||
+          candidate.slots().stamp(candidate.slot(0)) < best->slots().stamp(best->slot(0)))
+        best = &candidate;
+    }
+    return best;
   }
-  void forget_front(ItemBuffer<T>& of) noexcept {
-    of.forget_front(1);
-    --bucketed;
+  /// Forgets the first item of what oldest() named; the caller settled and destroyed it.
+  void forget_oldest(ItemBuffer<T>& buffer) noexcept {
+    buffer.forget_front(1);
+    if (&buffer == &front)
+      ++first;
+    else
+      --bucketed;
   }
 
   ItemBuffer<T> front;
@@ -118,6 +131,7 @@ class Backlog {
   std::uint64_t first = 0;  ///< position of the front's first item
   TimePoint complete_before = TimePoint::min();
   TimePoint next_arrival = never;
+  TimePoint noticed_at = TimePoint::min();
   std::size_t free_workers = 0;
   bool stamped = false;
 

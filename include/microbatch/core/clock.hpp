@@ -42,9 +42,11 @@ namespace detail {
 template <class Rep, class Period>
 [[nodiscard]] constexpr Duration to_duration(std::chrono::duration<Rep, Period> d) noexcept {
   using Seconds = std::chrono::duration<long double>;
-  if (std::chrono::duration_cast<Seconds>(d) >= std::chrono::duration_cast<Seconds>(Duration::max()))
+  if (std::chrono::duration_cast<Seconds>(d) >=
+      std::chrono::duration_cast<Seconds>(Duration::max()))
     return Duration::max();
-  if (std::chrono::duration_cast<Seconds>(d) <= std::chrono::duration_cast<Seconds>(Duration::min()))
+  if (std::chrono::duration_cast<Seconds>(d) <=
+      std::chrono::duration_cast<Seconds>(Duration::min()))
     return Duration::min();
   return std::chrono::duration_cast<Duration>(d);
 }

@@ -14,8 +14,8 @@
 
 namespace microbatch {
 
-/// What an emitter's query() fills: which pending items leave, in which order, and the bounds of the
-/// window. One draft takes from the front, or picks from it, or takes from one bucket.
+/// What an emitter's query() fills: which pending items leave, in which order, and the bounds of
+/// the window. One draft takes from the front, or picks from it, or takes from one bucket.
 ///
 /// Errors: UsageError for an index that is not pending or is named twice; nothing has left then.
 template <class T>
@@ -38,7 +38,10 @@ class Draft {
 
   [[nodiscard]] std::size_t size() const noexcept { return front_ + picks_.size() + from_bucket_; }
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
-  [[nodiscard]] std::optional<std::pair<TimePoint, TimePoint>> bounds() const noexcept { return bounds_; }
+  [[nodiscard]] bool discards() const noexcept { return !discarded_.empty(); }
+  [[nodiscard]] std::optional<std::pair<TimePoint, TimePoint>> bounds() const noexcept {
+    return bounds_;
+  }
 
   // For the engine and for tests of emitters.
 
@@ -54,12 +57,16 @@ class Draft {
   /// Moves everything named into `out`, the discarded items into `discarded`.
   void carry_out(detail::ItemBuffer<T>& out, detail::ItemBuffer<T>& discarded) {
     if (picks_.empty() && discarded_.empty()) {
-      if (from_bucket_ > 0 && front_ > 0) throw UsageError("Draft: it takes from the front or from a bucket, not from both");
-      if (from_bucket_ > 0) backlog_->take_from(bucket_, from_bucket_, out);
-      else if (front_ > 0) backlog_->take_front(front_, out);
+      if (from_bucket_ > 0 && front_ > 0)
+        throw UsageError("Draft: it takes from the front or from a bucket, not from both");
+      if (from_bucket_ > 0)
+        backlog_->take_from(bucket_, from_bucket_, out);
+      else if (front_ > 0)
+        backlog_->take_front(front_, out);
       return;
     }
-    if (from_bucket_ > 0) throw UsageError("Draft: it picks from the front or takes from a bucket, not both");
+    if (from_bucket_ > 0)
+      throw UsageError("Draft: it picks from the front or takes from a bucket, not both");
     for (std::size_t i = front_; i-- > 0;) picks_.insert(picks_.begin(), i);
     require_distinct();
     backlog_->take_picks(picks_, out, discarded_, discarded);
@@ -69,7 +76,8 @@ class Draft {
   [[nodiscard]] std::size_t bucket_size(BucketId id) const { return backlog_->bucket(id).size(); }
 
   static std::size_t checked(std::size_t n, std::size_t there) {
-    if (n > there) throw UsageError(fmt::format("Draft: {} items wanted where {} are pending", n, there));
+    if (n > there)
+      throw UsageError(fmt::format("Draft: {} items wanted where {} are pending", n, there));
     return n;
   }
 

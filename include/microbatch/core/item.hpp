@@ -18,16 +18,17 @@ struct Origin {
 /// What a stream can carry: an object type that can be moved and destroyed without an exception
 /// from its destructor. Move-only, over-aligned and throwing-move types are fine.
 template <class T>
-concept Item = std::is_object_v<T> && !std::is_const_v<T> && !std::is_volatile_v<T> &&
-               !std::is_array_v<T> && std::move_constructible<T> &&
-               std::is_nothrow_destructible_v<T>;
+concept Item =
+    std::is_object_v<T> && !std::is_const_v<T> && !std::is_volatile_v<T> && !std::is_array_v<T> &&
+    std::move_constructible<T> && std::is_nothrow_destructible_v<T>;
 
 namespace detail {
 
 /// Says in plain words what is wrong with an item type; instantiated by Stream<T>.
 template <class T>
 consteval void require_item() {
-  static_assert(!std::is_void_v<T>, "microbatch: a stream of void carries nothing; name an item type");
+  static_assert(!std::is_void_v<T>,
+                "microbatch: a stream of void carries nothing; name an item type");
   static_assert(!std::is_reference_v<T>,
                 "microbatch: a stream owns its items; use the type itself, a pointer or "
                 "std::reference_wrapper instead of a reference");

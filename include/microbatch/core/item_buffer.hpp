@@ -13,7 +13,8 @@ namespace microbatch::detail {
 /// A contiguous run of items with their columns: appended at the back, taken from the front.
 /// Pending items and windows live in one; a window that takes everything takes the buffer itself.
 ///
-/// Threads: one at a time. Memory: grows by doubling and is kept, so a warm buffer allocates nothing.
+/// Threads: one at a time. Memory: grows by doubling and is kept, so a warm buffer allocates
+/// nothing.
 ///
 /// `lost(slots, index)` is called for an item whose own move constructor threw; the item still
 /// stands in `slots`, and is destroyed when `lost` returns.

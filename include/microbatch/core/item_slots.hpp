@@ -78,8 +78,8 @@ class ItemSlots {
     if constexpr (!std::is_trivially_destructible_v<T>) std::destroy_n(items_ + i, n);
   }
 
-  /// Moves n items with their columns; source slots end up empty. Returns how many were moved: fewer
-  /// than n only where T's move threw, and then that item still stands in `from`.
+  /// Moves n items with their columns; source slots end up empty. Returns how many were moved:
+  /// fewer than n only where T's move threw, and then that item still stands in `from`.
   static std::size_t relocate(ItemSlots& from, std::size_t i, ItemSlots& to, std::size_t j,
                               std::size_t n) {
     to.prepare(from);
@@ -143,8 +143,10 @@ class ItemSlots {
     E* target = to.get();
     if (target == nullptr || n == 0) return;
     const E* source = from.get();
-    if (source != nullptr) std::copy_n(source + i, n, target + j);
-    else std::fill_n(target + j, n, E{});
+    if (source != nullptr)
+      std::copy_n(source + i, n, target + j);
+    else
+      std::fill_n(target + j, n, E{});
   }
 
   template <class E>

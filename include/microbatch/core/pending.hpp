@@ -39,7 +39,9 @@ class Pending {
   [[nodiscard]] T& operator[](std::size_t i) const noexcept { return backlog_->front[i]; }
 
   /// Arrival stamp of the i-th item; TimePoint{} on a stream without stamps.
-  [[nodiscard]] TimePoint stamp(std::size_t i) const noexcept { return stamp_in(backlog_->front, i); }
+  [[nodiscard]] TimePoint stamp(std::size_t i) const noexcept {
+    return stamp_in(backlog_->front, i);
+  }
   /// The weight that the stream stored for the i-th item; 0 on a stream without a weight function.
   [[nodiscard]] std::uint64_t weight(std::size_t i) const noexcept {
     return backlog_->front.slots().weight(backlog_->front.slot(i));
@@ -50,6 +52,9 @@ class Pending {
   [[nodiscard]] TimePoint complete_before() const noexcept { return backlog_->complete_before; }
   /// The earliest stamp among the items that still wait in the lanes, or `never`.
   [[nodiscard]] TimePoint next_arrival() const noexcept { return backlog_->next_arrival; }
+  /// When the first item after an empty spell arrived: exactly where the engine slept until then,
+  /// otherwise the time of this turn.
+  [[nodiscard]] TimePoint noticed_at() const noexcept { return backlog_->noticed_at; }
   [[nodiscard]] bool stamped() const noexcept { return backlog_->stamped; }
   /// How many more windows could be handed over right now.
   [[nodiscard]] std::size_t free_workers() const noexcept { return backlog_->free_workers; }

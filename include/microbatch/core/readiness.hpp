@@ -14,7 +14,8 @@ struct Readiness {
 
   bool ready = false;
   Reason reason = Reason::none;
-  std::size_t limit = npos;     ///< at most so many of the front leave together: told always, ready or not
+  std::size_t limit =
+      npos;  ///< at most so many of the front leave together: told always, ready or not
   std::size_t at_items = npos;  ///< ask me again when so many are pending
   TimePoint at = never;         ///< ... or at this time
   TimePoint before = never;     ///< show me only what arrived before this

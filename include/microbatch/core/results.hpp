@@ -31,7 +31,17 @@ enum class Overflow : std::uint8_t { block, reject, drop_newest, drop_oldest };
 
 /// Why a window left.
 enum class Reason : std::uint8_t {
-  none, count, age, interval, period, weight, predicate, flush, close, capacity, custom,
+  none,
+  count,
+  age,
+  interval,
+  period,
+  weight,
+  predicate,
+  flush,
+  close,
+  capacity,
+  custom,
 };
 inline constexpr std::size_t reason_count = 11;
 
@@ -40,12 +50,12 @@ enum class Outcome : std::uint8_t { delivered, dead_lettered, dropped, handed_ba
 
 /// Why an accepted item was dropped.
 enum class DropCause : std::uint8_t {
-  newest,     ///< Overflow::drop_newest
-  oldest,     ///< Overflow::drop_oldest
-  expired,    ///< older than expire_after
-  discarded,  ///< an emitter's Draft::discard
-  move_threw, ///< the item's own move constructor threw while a window was built
-  unclaimed,  ///< the stream ended without a consumer to take it
+  newest,      ///< Overflow::drop_newest
+  oldest,      ///< Overflow::drop_oldest
+  expired,     ///< older than expire_after
+  discarded,   ///< an emitter's Draft::discard
+  move_threw,  ///< the item's own move constructor threw while a window was built
+  unclaimed,   ///< the stream ended without a consumer to take it
 };
 inline constexpr std::size_t drop_cause_count = 6;
 
@@ -59,11 +69,11 @@ enum class Order : std::uint8_t {
 /// How a consumer ended.
 template <class T>
 struct CloseResult {
-  std::uint64_t delivered = 0;      ///< items, since the consumer began
+  std::uint64_t delivered = 0;  ///< items, since the consumer began
   std::uint64_t dead_lettered = 0;
-  std::uint64_t abandoned = 0;      ///< were inside a callback that did not return in time
+  std::uint64_t abandoned = 0;  ///< were inside a callback that did not return in time
   bool timed_out = false;
-  std::vector<T> handed_back;       ///< never delivered; yours again
+  std::vector<T> handed_back{};  ///< never delivered; yours again
 };
 
 [[nodiscard]] constexpr std::string_view to_string(AppendResult r) noexcept {
@@ -73,9 +83,9 @@ struct CloseResult {
 }
 
 [[nodiscard]] constexpr std::string_view to_string(Reason r) noexcept {
-  constexpr std::string_view names[reason_count] = {"none",      "count", "age",   "interval",
-                                                    "period",    "weight", "predicate", "flush",
-                                                    "close",     "capacity", "custom"};
+  constexpr std::string_view names[reason_count] = {"none",   "count",    "age",       "interval",
+                                                    "period", "weight",   "predicate", "flush",
+                                                    "close",  "capacity", "custom"};
   return names[static_cast<std::size_t>(r)];
 }
 

@@ -33,10 +33,10 @@ struct Stats {
   std::uint64_t in_flight = 0;  ///< in a window that has not settled
   std::uint64_t pending = 0;    ///< accepted and not yet in a window
 
-  std::uint64_t windows = 0;                                   ///< windows emitted
-  std::array<std::uint64_t, reason_count> windows_by{};        ///< by Reason
-  std::uint64_t retries = 0;                                   ///< attempts after the first
-  std::uint64_t bytes = 0;                                     ///< weight of what is not settled
+  std::uint64_t windows = 0;                             ///< windows emitted
+  std::array<std::uint64_t, reason_count> windows_by{};  ///< by Reason
+  std::uint64_t retries = 0;                             ///< attempts after the first
+  std::uint64_t bytes = 0;                               ///< weight of what is not settled
   std::uint64_t dead_letters_lost = 0;  ///< dead letters beyond what is kept without a handler
 
   [[nodiscard]] std::uint64_t refused() const noexcept {

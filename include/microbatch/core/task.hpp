@@ -60,17 +60,16 @@ class Task {
   static constexpr std::size_t room = 4 * sizeof(void*);
 
   template <class F>
-  static constexpr bool fits = sizeof(F) <= room && alignof(F) <= alignof(void*) &&
-                               std::is_nothrow_move_constructible_v<F>;
+  static constexpr bool fits =
+      sizeof(F) <= room && alignof(F) <= alignof(void*) && std::is_nothrow_move_constructible_v<F>;
 
   template <class F>
-  static constexpr Kind inline_kind{
-      [](void* at) { (*static_cast<F*>(at))(); },
-      [](void* from, void* to) noexcept {
-        ::new (to) F(std::move(*static_cast<F*>(from)));
-        static_cast<F*>(from)->~F();
-      },
-      [](void* at) noexcept { static_cast<F*>(at)->~F(); }};
+  static constexpr Kind inline_kind{[](void* at) { (*static_cast<F*>(at))(); },
+                                    [](void* from, void* to) noexcept {
+                                      ::new (to) F(std::move(*static_cast<F*>(from)));
+                                      static_cast<F*>(from)->~F();
+                                    },
+                                    [](void* at) noexcept { static_cast<F*>(at)->~F(); }};
 
   template <class F>
   static constexpr Kind heap_kind{

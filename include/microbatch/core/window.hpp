@@ -42,9 +42,9 @@ struct Rejection {
 
 }  // namespace detail
 
-/// One batch: contiguous items, and why, when and in what attempt they were emitted. It is a view on
-/// recycled storage, valid while the callback runs. A retry, or a part of a window that was taken
-/// apart, is a sub-view with the same sequence().
+/// One batch: contiguous items, and why, when and in what attempt they were emitted. It is a view
+/// on recycled storage, valid while the callback runs. A retry, or a part of a window that was
+/// taken apart, is a sub-view with the same sequence().
 ///
 /// The callback may change items in place; a retry sees what it left, not the originals.
 /// Threads: the callback's. Memory order: everything the producers did before they appended is
@@ -61,8 +61,8 @@ class Window {
   [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }
   [[nodiscard]] bool empty() const noexcept { return items_.empty(); }
   [[nodiscard]] T& operator[](std::size_t i) const noexcept { return items_[i]; }
-  operator std::span<T>() const noexcept { return items_; }              // NOLINT
-  operator std::span<const T>() const noexcept { return items_; }        // NOLINT
+  operator std::span<T>() const noexcept { return items_; }        // NOLINT
+  operator std::span<const T>() const noexcept { return items_; }  // NOLINT
 
   /// Windows of a consumer are numbered from 0 in the order in which they were emitted.
   [[nodiscard]] std::uint64_t sequence() const noexcept { return info_->sequence; }
@@ -85,7 +85,8 @@ class Window {
   /// callback throws afterwards: then the whole window has failed.
   void reject(std::size_t i, std::exception_ptr error) {
     if (i >= items_.size())
-      throw std::out_of_range(fmt::format("Window::reject: index {} in a window of {}", i, items_.size()));
+      throw std::out_of_range(
+          fmt::format("Window::reject: index {} in a window of {}", i, items_.size()));
     rejections_->push_back({i, std::move(error)});
   }
   void reject(std::size_t i, const std::string& error) {
@@ -93,9 +94,13 @@ class Window {
   }
 
   /// For the engine and for tests of callbacks.
-  Window(std::span<T> items, const detail::WindowInfo& info, std::uint32_t part, std::uint32_t attempt,
-         std::vector<detail::Rejection>& rejections, std::stop_token stop)
-      : items_(items), info_(&info), rejections_(&rejections), stop_(std::move(stop)), part_(part),
+  Window(std::span<T> items, const detail::WindowInfo& info, std::uint32_t part,
+         std::uint32_t attempt, std::vector<detail::Rejection>& rejections, std::stop_token stop)
+      : items_(items),
+        info_(&info),
+        rejections_(&rejections),
+        stop_(std::move(stop)),
+        part_(part),
         attempt_(attempt) {}
 
  private:

@@ -12,7 +12,8 @@ namespace microbatch {
 
 /// A window of exactly n items; smaller only by flush, close or capacity.
 ///
-/// Errors: ConfigError for a size of 0 (and for one above the stream's capacity, when it is attached).
+/// Errors: ConfigError for a size of 0 (and for one above the stream's capacity, when it is
+/// attached).
 ///
 ///     items    1 2 3 4 5 6 7          CountWindow{3}
 ///     windows [1 2 3][4 5 6] 7...
@@ -23,7 +24,8 @@ class CountWindow {
   template <class T>
   Readiness window_ready(Pending<T>& pending, TimePoint) const noexcept {
     const std::size_t size = size_.get();
-    return {.ready = pending.size() >= size, .reason = Reason::count, .limit = size, .at_items = size};
+    return {
+        .ready = pending.size() >= size, .reason = Reason::count, .limit = size, .at_items = size};
   }
 
   /// Takes effect for the next window; any thread.

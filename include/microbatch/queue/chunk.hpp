@@ -20,8 +20,8 @@ struct Chunk {
   Chunk* next = nullptr;
 };
 
-/// Slots per chunk: about 8 KiB, a power of two, and never more than an eighth of the capacity, which
-/// bounds by how much `full` may come early.
+/// Slots per chunk: about 8 KiB, a power of two, and never more than an eighth of the capacity,
+/// which bounds by how much `full` may come early.
 template <class T>
 [[nodiscard]] std::size_t chunk_slots(std::size_t capacity) noexcept {
   constexpr std::size_t bytes = 8192;
@@ -31,7 +31,8 @@ template <class T>
 
 /// Empty chunks of a stream, the last one in the first one out, so that they stay warm.
 ///
-/// Threads: any; nobody ever waits: where the lock is taken a producer allocates and a consumer frees.
+/// Threads: any; nobody ever waits: where the lock is taken a producer allocates and a consumer
+/// frees.
 template <class T>
 class ChunkPool {
  public:

@@ -118,9 +118,12 @@ class Lane {
       if (closed_) {
         result = Refill::closed;
       } else {
-        if (granted_ <= gate_.next()) granted_ += static_cast<std::uint64_t>(shared_.room.take(share));
-        if (granted_ <= gate_.next()) result = Refill::no_room;
-        else link(std::move(fresh));
+        if (granted_ <= gate_.next())
+          granted_ += static_cast<std::uint64_t>(shared_.room.take(share));
+        if (granted_ <= gate_.next())
+          result = Refill::no_room;
+        else
+          link(std::move(fresh));
       }
     }
     if (fresh) shared_.chunks.give(fresh.release());
@@ -140,7 +143,8 @@ class Lane {
     lock_.lock();
     gate_.set_limit(0);
   }
-  /// Between revoke_and_wait() and the barrier: from the producer's next append on, items are stamped.
+  /// Between revoke_and_wait() and the barrier: from the producer's next append on, items are
+  /// stamped.
   void use_stamps(bool use) {
     if (use && write_ != nullptr) write_->slots.stamps.ensure(write_->slots.size());
     stamped_.store(use, std::memory_order_relaxed);  // the producer reads it after its claim
@@ -180,7 +184,9 @@ class Lane {
   [[nodiscard]] T* front(std::uint64_t tail) noexcept {
     return head_ < tail ? read_chunk().slots.at(slot_of(head_)) : nullptr;
   }
-  [[nodiscard]] TimePoint front_stamp() noexcept { return read_chunk().slots.stamp(slot_of(head_)); }
+  [[nodiscard]] TimePoint front_stamp() noexcept {
+    return read_chunk().slots.stamp(slot_of(head_));
+  }
 
   /// Moves up to n items published below `tail`, and stamped before `before`, into the backlog.
   std::size_t sweep(Backlog<T>& into, std::uint64_t tail, std::size_t n, TimePoint before) {
@@ -188,7 +194,8 @@ class Lane {
     while (head_ < tail && swept < n) {
       Chunk<T>& chunk = read_chunk();
       const std::size_t slot = slot_of(head_);
-      std::size_t run = std::min({n - swept, static_cast<std::size_t>(tail - head_), shared_.chunks.slots() - slot});
+      std::size_t run = std::min(
+          {n - swept, static_cast<std::size_t>(tail - head_), shared_.chunks.slots() - slot});
       if (before != never) run = earlier(chunk.slots, slot, run, before);
       if (run == 0) break;
       into.take_in(chunk.slots, slot, run);
@@ -233,10 +240,11 @@ class Lane {
   void finish(std::size_t made) {
     if (made == 0) return gate_.leave();
     // relaxed: use_stamps() either sees our claim or is seen here; see enter().
-    const bool wake = stamped_.load(std::memory_order_relaxed) ? publish_stamped(made)
-                                                               : gate_.publish(made);
+    const bool wake =
+        stamped_.load(std::memory_order_relaxed) ? publish_stamped(made) : gate_.publish(made);
     cursor_ += made;
-    if (wake) [[unlikely]] shared_.wake.ring();
+    if (wake) [[unlikely]]
+      shared_.wake.ring();
   }
 
   [[nodiscard]] bool publish_stamped(std::size_t n) {
@@ -252,8 +260,10 @@ class Lane {
   void link(std::unique_ptr<Chunk<T>> fresh) {
     if (fresh) {
       if (stamped_.load(std::memory_order_relaxed)) fresh->slots.stamps.ensure(fresh->slots.size());
-      if (write_ != nullptr) write_->next = fresh.get();
-      else first_ = fresh.get();
+      if (write_ != nullptr)
+        write_->next = fresh.get();
+      else
+        first_ = fresh.get();
       write_ = fresh.release();
       cursor_ = write_->slots.at(0);
       chunk_end_ += shared_.chunks.slots();
@@ -261,7 +271,8 @@ class Lane {
     gate_.set_limit(std::min(granted_, chunk_end_));
   }
 
-  /// The chunk in which head_ stands; the one before it goes back to the pool. Only with head_ < tail.
+  /// The chunk in which head_ stands; the one before it goes back to the pool. Only with head_ <
+  /// tail.
   [[nodiscard]] Chunk<T>& read_chunk() noexcept {
     if (read_ == nullptr) {
       read_ = first_;

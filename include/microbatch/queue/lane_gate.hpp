@@ -8,8 +8,9 @@
 
 namespace microbatch::detail {
 
-/// The counters of one lane: who may publish how far, what is published, and at which count somebody
-/// wants to be woken. One producer writes, one consumer reads, and neither ever waits for the other.
+/// The counters of one lane: who may publish how far, what is published, and at which count
+/// somebody wants to be woken. One producer writes, one consumer reads, and neither ever waits for
+/// the other.
 ///
 /// An append is four steps of the producer, none of them a read-modify-write:
 ///
@@ -19,8 +20,9 @@ namespace microbatch::detail {
 ///     t + 1 >= wake_at ? does somebody sleep until this item?
 ///
 /// Two store-load handshakes, each with light_barrier on the producer's side and heavy_barrier on
-/// the other: claim/limit (revoke, close) and tail/wake_at (sleep). On a stamped lane the publish is a
-/// compare-exchange, because the consumer may have sealed the lane: then the item takes a new stamp.
+/// the other: claim/limit (revoke, close) and tail/wake_at (sleep). On a stamped lane the publish
+/// is a compare-exchange, because the consumer may have sealed the lane: then the item takes a new
+/// stamp.
 ///
 /// The proof of every order stands in docs/memory-model.md, the model in tests/model/lane_gate.cpp.
 class LaneGate {
@@ -40,7 +42,8 @@ class LaneGate {
     light_barrier(asymmetric_);
     // relaxed: a stale larger limit is what revoke() and close() look for in claim_.
     const std::uint64_t limit = limit_.load(std::memory_order_relaxed);
-    if (next_ + n <= limit) [[likely]] return n;
+    if (next_ + n <= limit) [[likely]]
+      return n;
     return limit > next_ ? limit - next_ : 0;
   }
 
@@ -55,8 +58,8 @@ class LaneGate {
     return must_wake();
   }
 
-  /// The same where seals are used; false if the lane is sealed: unseal(), stamp the items again and
-  /// come back.
+  /// The same where seals are used; false if the lane is sealed: unseal(), stamp the items again
+  /// and come back.
   [[nodiscard]] bool try_publish(std::uint64_t n) noexcept {
     std::uint64_t expected = next_;
     // release as in publish. relaxed on failure: unseal() is what pairs with seal().

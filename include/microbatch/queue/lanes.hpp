@@ -112,6 +112,7 @@ class Lanes {
     for (std::size_t i = view_.size(); i < lanes_.size(); ++i) view_.push_back(lanes_[i].get());
     recent_.resize(view_.size());
     tails_.resize(view_.size());
+    marks_.resize(view_.size());
   }
 
   [[nodiscard]] std::uint64_t accepted() const noexcept {
@@ -129,9 +130,19 @@ class Lanes {
       if (!lane->quiet() || lane->waiting() != 0) return false;
     return true;
   }
-  [[nodiscard]] bool quiet() const noexcept {
-    return std::all_of(view_.begin(), view_.end(), [](const Lane<T>* lane) { return lane->quiet(); });
+
+  /// Remembers what is published now, for passed_marks().
+  void mark() {
+    refresh();
+    for (std::size_t i = 0; i < view_.size(); ++i) marks_[i] = view_[i]->accepted();
   }
+  /// Everything that was published at the last mark() has left the lanes.
+  [[nodiscard]] bool passed_marks() const noexcept {
+    for (std::size_t i = 0; i < view_.size(); ++i)
+      if (view_[i]->head() < marks_[i]) return false;
+    return true;
+  }
+  [[nodiscard]] std::size_t count() const noexcept { return view_.size(); }
 
   /// Moves up to n items that arrived before `before` into the backlog; those of one lane in their
   /// order, all of them by arrival where they are stamped. Returns how many came.
@@ -145,10 +156,10 @@ class Lanes {
     for (Lane<T>* lane : view_) lane->seal();
   }
 
-  /// Rings, at the latest, when `wanted` items wait in the lanes: lanes that were active share what is
-  /// missing, an idle one reports its first item. The shares, each less one, add up to less than what
-  /// is missing, so no total of `wanted` is reached in silence. Follow with barrier(), then look at
-  /// waiting() once more. False when so many are waiting already.
+  /// Rings, at the latest, when `wanted` items wait in the lanes: lanes that were active share what
+  /// is missing, an idle one reports its first item. The shares, each less one, add up to less than
+  /// what is missing, so no total of `wanted` is reached in silence. Follow with barrier(), then
+  /// look at waiting() once more. False when so many are waiting already.
   [[nodiscard]] bool arm(std::uint64_t wanted) noexcept {
     std::uint64_t published = 0;
     std::uint64_t active = 0;
@@ -164,17 +175,15 @@ class Lanes {
       view_[i]->arm(tails_[i] + (tails_[i] != recent_[i] ? share : 1));
     return true;
   }
-  /// A new round of counting who is active.
-  void mark_round() noexcept {
-    for (std::size_t i = 0; i < view_.size(); ++i) recent_[i] = view_[i]->accepted();
-  }
+  /// The engine sleeps now: who is active is counted from here.
+  void mark_round() noexcept { recent_ = tails_; }
   void disarm() noexcept {
     for (Lane<T>* lane : view_) lane->arm(LaneGate::nobody);
   }
   void barrier() const noexcept { heavy_barrier(shared_.asymmetric); }
 
-  /// The lane whose front is the oldest: by stamp where there are stamps, else `own` if it has items,
-  /// else the fullest. Null when all are empty.
+  /// The lane whose front is the oldest: by stamp where there are stamps, else `own` if it has
+  /// items, else the fullest. Null when all are empty.
   [[nodiscard]] Lane<T>* oldest(Lane<T>* own) noexcept {
     if (!stamped_ && own != nullptr && own->waiting() > 0) return own;
     Lane<T>* best = nullptr;
@@ -246,6 +255,7 @@ class Lanes {
   std::vector<Lane<T>*> view_;
   std::vector<std::uint64_t> recent_;
   std::vector<std::uint64_t> tails_;
+  std::vector<std::uint64_t> marks_;
   std::size_t turn_ = 0;
   std::uint64_t taken_ = 0;
 };

@@ -18,7 +18,8 @@ namespace microbatch::detail {
 /// Threads: any. take() never waits.
 class Room {
  public:
-  Room(std::int64_t items, std::uint64_t max_bytes) noexcept : items_(items), max_bytes_(max_bytes) {}
+  Room(std::int64_t items, std::uint64_t max_bytes) noexcept
+      : items_(items), max_bytes_(max_bytes) {}
 
   /// Up to `wanted` items; 0 when there is no room at all.
   [[nodiscard]] std::int64_t take(std::int64_t wanted) noexcept {
@@ -30,7 +31,9 @@ class Room {
     }
     return 0;
   }
-  [[nodiscard]] std::int64_t left() const noexcept { return items_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::int64_t left() const noexcept {
+    return items_.load(std::memory_order_relaxed);
+  }
 
   [[nodiscard]] bool take_bytes(std::uint64_t n) noexcept {
     std::uint64_t used = bytes_.load(std::memory_order_seq_cst);
@@ -40,7 +43,9 @@ class Room {
     return false;
   }
   [[nodiscard]] std::uint64_t max_bytes() const noexcept { return max_bytes_; }
-  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t bytes() const noexcept {
+    return bytes_.load(std::memory_order_relaxed);
+  }
 
   /// Gives back without waking anybody; follow with notify() outside of locks.
   void give(std::int64_t items, std::uint64_t bytes) noexcept {
@@ -64,12 +69,22 @@ class Room {
     return waiters_.load(std::memory_order_seq_cst) != 0;
   }
 
-  /// A caller of its constructor is one who waits: between the constructor and until() it looks for
+  /// Somebody waits, and there is still no room for them.
+  [[nodiscard]] bool is_short() {
+    if (!has_waiters()) return false;
+    if (left() <= 0) return true;
+    std::lock_guard lock(mutex_);
+    return wanted_bytes_ > 0 && bytes() + wanted_bytes_ > max_bytes_;
+  }
+
+  /// One who waits: between the constructor and until() it looks for
   /// room once more, so that no notify() in between is missed.
   class Waiter {
    public:
-    explicit Waiter(Room& room) : room_(room) {
+    Waiter(Room& room, std::uint64_t weight) : room_(room) {
       std::lock_guard lock(room_.mutex_);
+      if (room_.waiters_.load(std::memory_order_relaxed) == 0) room_.wanted_bytes_ = 0;
+      room_.wanted_bytes_ = std::max(room_.wanted_bytes_, weight);
       room_.waiters_.fetch_add(1, std::memory_order_seq_cst);
       seen_ = room_.changes_;
     }
@@ -103,6 +118,7 @@ class Room {
   Mutex mutex_;
   ConditionVariable changed_;
   std::uint64_t changes_ = 0;
+  std::uint64_t wanted_bytes_ = 0;  // the most that any of the present waiters wants
 };
 
 }  // namespace microbatch::detail

@@ -1,0 +1,144 @@
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../core/item_slots.hpp"
+#include "../core/results.hpp"
+#include "../core/stats.hpp"
+#include "../queue/room.hpp"
+#include "commit_tracker.hpp"
+#include "dead_letter.hpp"
+
+namespace microbatch::detail {
+
+/// What settling has to tell users: collected under the token, told outside of it.
+template <class T>
+struct Aftermath {
+  struct Ack {
+    AckState* state;
+    std::exception_ptr error;
+  };
+  std::vector<BackgroundError> errors;
+  std::vector<DeadLetter<T>> letters;
+  std::vector<Ack> acks;
+  std::vector<Origin> commits;
+
+  [[nodiscard]] bool empty() const noexcept {
+    return errors.empty() && letters.empty() && acks.empty() && commits.empty();
+  }
+  void clear() noexcept {
+    errors.clear();
+    letters.clear();
+    acks.clear();
+    commits.clear();
+  }
+  void swap(Aftermath& other) noexcept {
+    errors.swap(other.errors);
+    letters.swap(other.letters);
+    acks.swap(other.acks);
+    commits.swap(other.commits);
+  }
+};
+
+/// The one place where items end: the ledger, the capacity, acknowledgements and commit positions
+/// all follow from settle().
+///
+/// Threads: whoever holds the token.
+template <class T>
+class Settlement {
+ public:
+  explicit Settlement(Room& room) noexcept : room_(room) {}
+
+  /// n items end alike. They are not destroyed here. `error` is for their acknowledgements; where
+  /// it is null and the outcome is not `delivered`, they get one that names the outcome.
+  void settle(ItemSlots<T>& slots, std::size_t slot, std::size_t n, Outcome outcome,
+              std::exception_ptr error = nullptr, DropCause cause = DropCause::newest) {
+    if (n == 0) return;
+    count(outcome, cause, n);
+    std::uint64_t bytes = 0;
+    if (slots.weights.get() != nullptr)
+      for (std::size_t i = slot; i < slot + n; ++i) bytes += slots.weight(i);
+    if (slots.acks.get() != nullptr) acknowledge(slots, slot, n, outcome, cause, std::move(error));
+    const bool ended_for_good = outcome != Outcome::handed_back && outcome != Outcome::abandoned;
+    if (ended_for_good && slots.origins.get() != nullptr && tracker_)
+      for (std::size_t i = slot; i < slot + n; ++i)
+        if (const Origin origin = slots.origin(i); origin.offset >= 0) {
+          tracker_->done(origin);
+          commits_ = true;
+        }
+    room_.give(static_cast<std::int64_t>(n), bytes);
+  }
+
+  /// From now on origins are tracked, and `commit` is told of every prefix that has grown.
+  void track(std::shared_ptr<CommitTracker> tracker, std::function<void(const Origin&)> commit) {
+    tracker_ = std::move(tracker);
+    commit_ = std::move(commit);
+  }
+  /// By the one who tells, outside of the token.
+  void commit(const Origin& last) const { commit_(last); }
+
+  void report(BackgroundError::Where where, const std::exception_ptr& error) {
+    after_.errors.push_back({where, error, text_of(error)});
+  }
+  void bury(DeadLetter<T>&& letter) { after_.letters.push_back(std::move(letter)); }
+
+  /// Everything there is to tell since the last call.
+  void collect(Aftermath<T>& into) {
+    if (std::exchange(commits_, false)) tracker_->collect(after_.commits);
+    into.clear();
+    into.swap(after_);
+  }
+  [[nodiscard]] bool has_aftermath() const noexcept { return commits_ || !after_.empty(); }
+
+  Stats ledger;  ///< its settled part; the rest is filled in by whoever takes a snapshot
+
+ private:
+  void count(Outcome outcome, DropCause cause, std::size_t n) noexcept {
+    switch (outcome) {
+      case Outcome::delivered:
+        ledger.delivered += n;
+        break;
+      case Outcome::dead_lettered:
+        ledger.dead_lettered += n;
+        break;
+      case Outcome::dropped:
+        ledger.dropped_by[static_cast<std::size_t>(cause)] += n;
+        break;
+      case Outcome::handed_back:
+        ledger.handed_back += n;
+        break;
+      case Outcome::abandoned:
+        ledger.abandoned += n;
+        break;
+    }
+  }
+
+  void acknowledge(ItemSlots<T>& slots, std::size_t slot, std::size_t n, Outcome outcome,
+                   DropCause cause, std::exception_ptr error) {
+    for (std::size_t i = slot; i < slot + n; ++i) {
+      AckState* state = slots.ack(i);
+      if (state == nullptr) continue;
+      if (!error && outcome != Outcome::delivered) {
+        std::string why = "item " + std::string(to_string(outcome));
+        if (outcome == Outcome::dropped) why += ": " + std::string(to_string(cause));
+        error = std::make_exception_ptr(NotDelivered(outcome, why));
+      }
+      after_.acks.push_back({state, error});
+      slots.acks.get()[i] = nullptr;
+    }
+  }
+
+  Room& room_;
+  std::shared_ptr<CommitTracker> tracker_;
+  std::function<void(const Origin&)> commit_;
+  Aftermath<T> after_;
+  bool commits_ = false;  // the tracker has heard of something
+};
+
+}  // namespace microbatch::detail

@@ -1,0 +1,395 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <stop_token>
+#include <utility>
+#include <vector>
+
+#include "../consumer_options.hpp"
+#include "../core/thread_role.hpp"
+#include "../delivery/batch.hpp"
+#include "../stream_core.hpp"
+#include "emitter_handle.hpp"
+
+namespace microbatch::detail {
+
+/// The windows that have left the emitter and have not ended: which of them runs next, what their
+/// attempts led to, and how each item ends.
+///
+/// Threads: whoever holds the token, except run(), which is for the thread that a batch was handed
+/// to.
+template <class T>
+class Flights {
+ public:
+  struct Rules {
+    FailurePolicy on_failure;
+    Order order;
+    std::size_t max_in_flight;
+  };
+
+  Flights(StreamCore<T>& core, std::unique_ptr<Handler<T>> handler, EmitterHandle<T>& emitter,
+          Rules rules)
+      : core_(core), handler_(std::move(handler)), emitter_(emitter), rules_(std::move(rules)) {}
+
+  [[nodiscard]] Handler<T>& handler() noexcept { return *handler_; }
+  [[nodiscard]] bool idle() const noexcept { return active_.empty(); }
+  /// Windows numbered below it have ended.
+  [[nodiscard]] std::uint64_t settled_below() const noexcept {
+    return active_.empty() ? next_sequence_ : active_.front()->info.sequence;
+  }
+  [[nodiscard]] std::uint64_t next_sequence() const noexcept { return next_sequence_; }
+
+  // Windows begin.
+
+  /// How many more windows could be handed over right now.
+  [[nodiscard]] std::size_t free_slots() const noexcept {
+    std::size_t held = 0;
+    bool stalled = false;
+    bool ungranted = false;
+    for (const Batch<T>* batch : active_) {
+      if (is_stalled(*batch)) {
+        stalled = true;
+        ungranted = ungranted || !batch->probe_granted;
+      } else if (batch->next != Batch<T>::Next::turn) {
+        ++held;
+      }
+    }
+    if (held >= slots() || (stalled && !ungranted)) return 0;
+    return stalled ? 1 : slots() - held;
+  }
+
+  /// A free batch to form a window in; give it to launch() or leave it.
+  [[nodiscard]] Batch<T>& spare() {
+    if (free_.empty()) {
+      batches_.push_back(std::make_unique<Batch<T>>());
+      batches_.back()->result = handler_->make_result();
+      free_.reserve(batches_.size());
+      active_.reserve(batches_.size());
+      free_.push_back(batches_.back().get());
+    }
+    return *free_.back();
+  }
+
+  void launch(Batch<T>& batch, TimePoint now) {
+    free_.pop_back();
+    for (Batch<T>* other : active_)
+      if (is_stalled(*other) && !other->probe_granted) {
+        other->probe_granted = true;
+        break;
+      }
+    const std::size_t n = batch.items.size();
+    batch.info.sequence = next_sequence_++;
+    batch.plan.start(static_cast<std::uint32_t>(n));
+    batch.unsettled = n;
+    batch.due = now;
+    batch.next = Batch<T>::Next::call;
+    batch.put_failures = 0;
+    batch.undone = batch.given_up = batch.probe_granted = false;
+    active_.push_back(&batch);
+    auto& ledger = core_.settlement.ledger;
+    ledger.in_flight += n;
+    ++ledger.windows;
+    ++ledger.windows_by[static_cast<std::size_t>(batch.info.reason)];
+  }
+
+  // Windows run.
+
+  /// What is to run now, marked as out; null if nothing is. Then run() it, then complete() it.
+  [[nodiscard]] Batch<T>* next_job(TimePoint now) {
+    for (std::size_t i = 0; i < active_.size(); ++i) {
+      Batch<T>& batch = *active_[i];
+      if (batch.out || (batch.next != Batch<T>::Next::turn && batch.due > now)) continue;
+      if (batch.next == Batch<T>::Next::turn) {
+        if (i != 0) continue;
+        if (!handler_->has_sink()) {
+          delivered(batch, now);
+          i = npos;  // the list has changed: from the start
+          continue;
+        }
+        batch.next = Batch<T>::Next::put;
+      }
+      if (out_ >= slots()) return nullptr;
+      if (batch.next == Batch<T>::Next::call) {
+        batch.part = batch.plan.take();
+        batch.part_number = batch.plan.part_number();
+        if (batch.part.attempts > 1) ++core_.settlement.ledger.retries;
+      }
+      batch.out = true;
+      ++out_;
+      return &batch;
+    }
+    return nullptr;
+  }
+  [[nodiscard]] std::size_t out() const noexcept { return out_; }
+  [[nodiscard]] bool has_free_worker() const noexcept { return out_ < slots(); }
+
+  /// When the next retry is due, or never.
+  [[nodiscard]] TimePoint next_due() const noexcept {
+    TimePoint due = never;
+    for (const Batch<T>* batch : active_)
+      if (!batch->out && batch->next != Batch<T>::Next::turn) due = std::min(due, batch->due);
+    return due;
+  }
+
+  /// Without the token: the callback, and the put where no other window has to go first.
+  void run(Batch<T>& batch, const std::stop_token& stop) noexcept {
+    const InsideCallback inside(&core_);
+    batch.call_error = batch.put_error = nullptr;
+    batch.has_put = false;
+    if (batch.next == Batch<T>::Next::call) {
+      batch.rejections.clear();
+      try {
+        Window<T> window(batch.span(batch.part), batch.info, batch.part_number, batch.part.attempts,
+                         batch.rejections, stop);
+        handler_->call(window, *batch.result);
+      } catch (...) {
+        batch.call_error = std::current_exception();
+        return;
+      }
+      if (rules_.order == Order::committed_in_order) return;
+    }
+    if (!handler_->has_sink()) return;
+    try {
+      handler_->put(*batch.result);
+      batch.has_put = true;
+    } catch (...) {
+      batch.put_error = std::current_exception();
+    }
+  }
+
+  /// `draining`: no more input will come.
+  void complete(Batch<T>& batch, TimePoint now, bool draining) {
+    batch.out = false;
+    --out_;
+    if (batch.given_up) return release(batch);
+    if (batch.call_error)
+      return call_failed(batch, std::exchange(batch.call_error, nullptr), now, draining);
+    if (batch.next == Batch<T>::Next::call) {
+      ++successes_;
+      last_success_ = now;
+    }
+    if (batch.put_error)
+      return put_failed(batch, std::exchange(batch.put_error, nullptr), now, draining);
+    if (rules_.order == Order::committed_in_order && batch.next == Batch<T>::Next::call) {
+      batch.next = Batch<T>::Next::turn;  // next_job goes on with it when it is first
+      return;
+    }
+    delivered(batch, now);
+  }
+
+  /// The executor would not take it, or destroyed it unrun: nothing was called.
+  void not_run(Batch<T>& batch, TimePoint now, bool draining, const std::exception_ptr& error) {
+    core_.settlement.report(BackgroundError::Where::executor, error);
+    batch.out = false;
+    --out_;
+    refused_ = true;
+    if (batch.given_up) return release(batch);
+    if (batch.next == Batch<T>::Next::call) batch.plan.put_back();
+    batch.due = draining ? never : later(now, rules_.on_failure.delay(1 + refusals_++, random()));
+  }
+  /// The executor refused the last job; a drain need not wait for it.
+  [[nodiscard]] bool refused() const noexcept { return refused_; }
+
+  /// The stream drains: nobody waits for evidence from other windows any more.
+  void hurry(TimePoint now) noexcept {
+    for (Batch<T>* batch : active_)
+      if (!batch->out && batch->plan.stalled()) batch->due = now;
+  }
+
+  // The end without delivery.
+
+  /// Items inside a callback that runs are abandoned; the others go to `each(slots, slot)`, oldest
+  /// window first, and are handed back.
+  template <class F>
+  void give_up(F&& each) {
+    for (Batch<T>* batch : active_) {
+      batch->undone = true;
+      if (batch->out) {
+        batch->given_up = true;
+        const auto begin = batch->part.begin;
+        end_items(*batch, begin, batch->part.end, Outcome::abandoned);
+      }
+      for (std::size_t i = 0; i < batch->items.size() && batch->unsettled > 0; ++i) {
+        if (has_ended(*batch, i)) continue;
+        each(batch->items.slots(), batch->items.slot(i));
+        end_items(*batch, i, i + 1, Outcome::handed_back);
+      }
+      tell_emitter(*batch);
+      if (!batch->out) release(*batch);
+    }
+    active_.clear();
+  }
+
+ private:
+  [[nodiscard]] std::size_t slots() const noexcept {
+    return rules_.order == Order::sequential ? 1 : rules_.max_in_flight;
+  }
+  [[nodiscard]] static bool is_stalled(const Batch<T>& batch) noexcept {
+    return !batch.out && batch.plan.stalled();
+  }
+
+  [[nodiscard]] RetryPlan::Evidence evidence(TimePoint now, bool draining) const noexcept {
+    return {.successes = successes_,
+            .recent = successes_ > 0 && now < later(last_success_, rules_.on_failure.recently),
+            .last_chance = draining};
+  }
+
+  void delivered(Batch<T>& batch, TimePoint now) {
+    const RetryPlan::Part part = batch.part;
+    auto& rejected = batch.rejections;
+    std::sort(rejected.begin(), rejected.end(),
+              [](const Rejection& a, const Rejection& b) { return a.index < b.index; });
+    std::size_t from = part.begin;
+    for (const Rejection& rejection : rejected) {
+      const std::size_t i = part.begin + rejection.index;
+      if (i < from) continue;  // rejected twice
+      end_items(batch, from, i, Outcome::delivered);
+      from = i + 1;
+      if (rules_.on_failure.classified(rejection.error) == Failure::transient &&
+          part.attempts < rules_.on_failure.max_transient_attempts) {
+        batch.plan.hold_item(static_cast<std::uint32_t>(i), rejection.error);
+      } else {
+        bury(batch, i, part.attempts, rejection.error);
+      }
+    }
+    const bool held = !rejected.empty();
+    rejected.clear();
+    end_items(batch, from, part.end, Outcome::delivered);
+    batch.put_failures = 0;
+    batch.next = Batch<T>::Next::call;
+    if (held)
+      batch.plan.succeeded_in_part();
+    else
+      batch.plan.succeeded();
+    go_on(batch, now);
+  }
+
+  void call_failed(Batch<T>& batch, std::exception_ptr error, TimePoint now, bool draining) {
+    core_.settlement.report(BackgroundError::Where::callback, error);
+    const Failure kind = rules_.on_failure.classified(error);
+    batch.plan.failed(std::move(error), kind, rules_.on_failure, evidence(now, draining),
+                      [&](const RetryPlan::Part& dead) {
+                        for (std::size_t i = dead.begin; i < dead.end; ++i)
+                          bury(batch, i, dead.attempts, dead.error);
+                      });
+    batch.probe_granted = false;
+    go_on(batch, now);
+  }
+
+  /// The result is kept and put again; only a drain gives up after a while.
+  void put_failed(Batch<T>& batch, std::exception_ptr error, TimePoint now, bool draining) {
+    core_.settlement.report(BackgroundError::Where::sink, error);
+    ++batch.put_failures;
+    if (draining && rules_.on_failure.max_transient_attempts != FailurePolicy::unbounded &&
+        batch.put_failures >= rules_.on_failure.max_transient_attempts) {
+      for (std::size_t i = batch.part.begin; i < batch.part.end; ++i)
+        bury(batch, i, batch.part.attempts, error);
+      batch.next = Batch<T>::Next::call;
+      batch.plan.succeeded();
+      return go_on(batch, now);
+    }
+    batch.next = Batch<T>::Next::put;
+    batch.due = later(now, rules_.on_failure.delay(batch.put_failures, random()));
+  }
+
+  /// After an attempt has been judged.
+  void go_on(Batch<T>& batch, TimePoint now) {
+    switch (batch.plan.next()) {
+      case RetryPlan::Next::attempt:
+        batch.due = now;
+        break;
+      case RetryPlan::Next::wait:
+        batch.due = later(now, rules_.on_failure.delay(batch.plan.failures(), random()));
+        batch.plan.resume();
+        break;
+      case RetryPlan::Next::done:
+        finish(batch);
+        break;
+    }
+  }
+
+  void finish(Batch<T>& batch) {
+    tell_emitter(batch);
+    active_.erase(std::find(active_.begin(), active_.end(), &batch));
+    release(batch);
+  }
+  void release(Batch<T>& batch) noexcept {
+    batch.items.clear();
+    batch.ended.clear();
+    free_.push_back(&batch);
+  }
+
+  void tell_emitter(Batch<T>& batch) {
+    // The items of a window that is still with its callback are nobody else's to look at.
+    const std::size_t n = batch.out ? 0 : batch.items.size();
+    Window<T> window(std::span<T>(batch.items.data(), n), batch.info, 0, batch.part.attempts,
+                     batch.rejections, {});
+    try {
+      if (batch.undone)
+        emitter_.on_undo(window);
+      else
+        emitter_.on_commit(window);
+    } catch (...) {
+      core_.settlement.report(BackgroundError::Where::emitter, std::current_exception());
+    }
+  }
+
+  [[nodiscard]] static bool has_ended(const Batch<T>& batch, std::size_t i) noexcept {
+    return !batch.ended.empty() && batch.ended[i];
+  }
+
+  void end_items(Batch<T>& batch, std::size_t from, std::size_t to, Outcome outcome,
+                 std::exception_ptr error = nullptr) {
+    if (from == to) return;
+    const std::size_t n = to - from;
+    core_.settlement.settle(batch.items.slots(), batch.items.slot(from), n, outcome,
+                            std::move(error));
+    core_.settlement.ledger.in_flight -= n;
+    batch.unsettled -= n;
+    if (n == batch.items.size()) return;
+    if (batch.ended.empty()) batch.ended.resize(batch.items.size(), false);
+    std::fill(batch.ended.begin() + static_cast<std::ptrdiff_t>(from),
+              batch.ended.begin() + static_cast<std::ptrdiff_t>(to), true);
+  }
+
+  void bury(Batch<T>& batch, std::size_t i, std::uint32_t attempts,
+            const std::exception_ptr& error) {
+    try {
+      core_.settlement.bury({.item = std::move(batch.items[i]),
+                             .error = text_of(error),
+                             .exception = error,
+                             .attempts = attempts,
+                             .sequence = batch.info.sequence});
+    } catch (...) {  // the item's move threw: it ends all the same
+      core_.settlement.report(BackgroundError::Where::item, std::current_exception());
+    }
+    end_items(batch, i, i + 1, Outcome::dead_lettered, error);
+  }
+
+  [[nodiscard]] double random() noexcept {  // splitmix64
+    std::uint64_t z = (seed_ += 0x9E3779B97F4A7C15ULL);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
+    return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1.0p-53;
+  }
+
+  StreamCore<T>& core_;
+  std::unique_ptr<Handler<T>> handler_;
+  EmitterHandle<T>& emitter_;
+  const Rules rules_;
+
+  std::vector<std::unique_ptr<Batch<T>>> batches_;
+  std::vector<Batch<T>*> free_;
+  std::vector<Batch<T>*> active_;  // in the order of their sequence
+  std::uint64_t next_sequence_ = 0;
+  std::size_t out_ = 0;
+  std::uint64_t successes_ = 0;
+  TimePoint last_success_{};
+  std::uint32_t refusals_ = 0;
+  bool refused_ = false;
+  std::uint64_t seed_ = core_.id;
+};
+
+}  // namespace microbatch::detail

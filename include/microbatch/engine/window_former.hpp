@@ -1,0 +1,163 @@
+#pragma once
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "../delivery/batch.hpp"
+#include "../stream_core.hpp"
+#include "emitter_handle.hpp"
+
+namespace microbatch::detail {
+
+/// From the lanes to a window: sweeps what the emitter wants to see, asks it, and fills a batch.
+///
+/// Threads: whoever holds the token.
+template <class T>
+class WindowFormer {
+ public:
+  WindowFormer(StreamCore<T>& core, std::unique_ptr<EmitterHandle<T>> emitter)
+      : core_(core), emitter_(std::move(emitter)), pending_(core.backlog) {}
+
+  /// The first verdict, on an empty or already filled stream. ConfigError where it could never be
+  /// ready.
+  void start(TimePoint now) {
+    opened_ = now;
+    core_.lanes.refresh();
+    core_.lanes.sweep(core_.backlog, 0, never);  // learns the next arrival
+    verdict_ = emitter_->window_ready(pending_, now);
+    const std::size_t capacity = core_.options().capacity;
+    if (pending_.empty() && verdict_.at == never && verdict_.at_items != npos &&
+        verdict_.at_items > capacity)
+      throw ConfigError(
+          fmt::format("emitter: it waits for {} items, but the stream's capacity is {}; expected "
+                      "at most the capacity",
+                      verdict_.at_items, capacity));
+  }
+
+  [[nodiscard]] EmitterHandle<T>& emitter() noexcept { return *emitter_; }
+  [[nodiscard]] Pending<T>& pending() noexcept { return pending_; }
+  [[nodiscard]] const Readiness& verdict() const noexcept { return verdict_; }
+
+  /// The next window by the emitter's own will into `batch`; false when it wants to wait.
+  bool form(TimePoint now, Batch<T>& batch) {
+    look(now);
+    return verdict_.ready && fill(now, verdict_, batch);
+  }
+
+  /// After form() said no: a partial window, for `reason`. False when there is nothing to emit.
+  bool form_partial(TimePoint now, Reason reason, Batch<T>& batch) {
+    if (pending_.total() == 0) return false;
+    Readiness wanted = guarded([&] { return emitter_->flush(pending_, now, verdict_.limit); });
+    if (!wanted.ready) return false;
+    wanted.limit = std::min(wanted.limit, verdict_.limit);
+    wanted.reason = reason;
+    wanted.ready = false;  // tells query and on_emit that the emitter's own time has not come
+    return fill(now, wanted, batch);
+  }
+
+  /// Everything that is swept leaves through `out`, in order; the emitter is not asked again.
+  template <class F>
+  void take_rest(F&& each) {
+    while (ItemBuffer<T>* buffer = core_.backlog.oldest()) {
+      each(buffer->slots(), buffer->slot(0));
+      buffer->slots().destroy(buffer->slot(0), 1);
+      core_.backlog.forget_oldest(*buffer);
+    }
+  }
+
+ private:
+  /// Sweeps and asks until nothing more comes that could belong to the next window.
+  void look(TimePoint now) {
+    sweep(now);
+    do {
+      verdict_ = guarded([&] { return emitter_->window_ready(pending_, now); });
+    } while (sweep(now));
+    if (!verdict_.ready && verdict_.at <= now) {
+      core_.settlement.report(
+          BackgroundError::Where::emitter,
+          std::make_exception_ptr(UsageError(
+              "emitter: not ready, and Readiness::at lies in the past; expected a later time")));
+      verdict_.at = later(now, std::chrono::milliseconds(100));
+    }
+  }
+
+  /// True if something changed that the emitter should see.
+  bool sweep(TimePoint now) {
+    const std::size_t there = pending_.size();
+    std::size_t came = 0;
+    if (there < verdict_.limit) {
+      came = core_.lanes.sweep(core_.backlog, verdict_.limit - there, verdict_.before);
+      if (came > 0) return true;
+    }
+    // Nothing more below `before`, as far as one can see: seal the lanes, and it is so.
+    const TimePoint before = verdict_.before;
+    if (before == never || before > now || core_.backlog.complete_before >= before ||
+        there >= verdict_.limit)
+      return false;
+    core_.lanes.refresh();
+    core_.lanes.seal();
+    came = core_.lanes.sweep(core_.backlog, verdict_.limit - there, before);
+    if (there + came < verdict_.limit) core_.backlog.complete_before = before;
+    return true;
+  }
+
+  bool fill(TimePoint now, const Readiness& readiness, Batch<T>& batch) {
+    try {
+      draft_.begin(core_.backlog);
+      emitter_->query(pending_, draft_, readiness);
+      if (draft_.empty() && !readiness.even_if_empty && !draft_.discards()) return not_ready();
+      emitter_->on_emit(draft_, readiness);
+      draft_.carry_out(batch.items, discarded_);
+    } catch (...) {
+      core_.settlement.report(BackgroundError::Where::emitter, std::current_exception());
+      if (batch.items.empty()) return not_ready();  // otherwise what has left, leaves
+    }
+    if (!discarded_.empty()) {
+      core_.settlement.settle(discarded_.slots(), discarded_.slot(0), discarded_.size(),
+                              Outcome::dropped, nullptr, DropCause::discarded);
+      discarded_.clear();
+    }
+    if (batch.items.empty() && !readiness.even_if_empty) return false;
+    const auto bounds = draft_.bounds().value_or(std::pair{opened_, now});
+    opened_ = now;
+    batch.info.reason = readiness.reason;
+    batch.info.opened_at = bounds.first;
+    batch.info.closed_at = bounds.second;
+    batch.info.oldest_at = core_.backlog.stamped && !batch.items.empty()
+                               ? batch.items.slots().stamp(batch.items.slot(0))
+                               : bounds.first;
+    return true;
+  }
+
+  bool not_ready() noexcept {
+    verdict_.ready = false;
+    verdict_.at = never;
+    verdict_.at_items = pending_.total() + 1;
+    return false;
+  }
+
+  /// An emitter that throws is asked again when something new arrives, and not before.
+  template <class F>
+  Readiness guarded(F&& ask) {
+    try {
+      return ask();
+    } catch (...) {
+      core_.settlement.report(BackgroundError::Where::emitter, std::current_exception());
+      return {.limit = verdict_.limit, .at_items = pending_.total() + 1};
+    }
+  }
+
+  StreamCore<T>& core_;
+  std::unique_ptr<EmitterHandle<T>> emitter_;
+  Pending<T> pending_;
+  Draft<T> draft_;
+  ItemBuffer<T> discarded_;
+  Readiness verdict_;
+  TimePoint opened_{};
+};
+
+}  // namespace microbatch::detail

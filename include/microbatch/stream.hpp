@@ -1,0 +1,300 @@
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <memory>
+#include <ranges>
+#include <utility>
+
+#include "core/acknowledgement.hpp"
+#include "core/item.hpp"
+#include "core/results.hpp"
+#include "core/stats.hpp"
+#include "stream_core.hpp"
+#include "stream_options.hpp"
+
+namespace microbatch {
+
+namespace detail {
+
+/// The appends that Stream and Producer have in common. Door::enter(f) calls f(core, lane) with a
+/// lane that is the caller's own.
+template <class T, class Door>
+class Appends {
+ public:
+  /// Full: waits, drops or refuses as StreamOptions::overflow says.
+  AppendResult append(T&& item) { return put(std::move(item), Wait::as_configured, never); }
+  AppendResult append(const T& item)
+    requires std::copy_constructible<T>
+  {
+    return put(item, Wait::as_configured, never);
+  }
+
+  /// Never waits. Under Overflow::block a full stream answers `full`.
+  [[nodiscard]] AppendResult try_append(T&& item) {
+    return put(std::move(item), Wait::never, never);
+  }
+  [[nodiscard]] AppendResult try_append(const T& item)
+    requires std::copy_constructible<T>
+  {
+    return put(item, Wait::never, never);
+  }
+
+  /// Waits at most that long (on the steady clock, whatever clock the stream has).
+  template <class Rep, class Period>
+  [[nodiscard]] AppendResult append_for(T&& item, std::chrono::duration<Rep, Period> timeout) {
+    return put(std::move(item), Wait::as_configured, deadline(timeout));
+  }
+  template <class Rep, class Period>
+    requires std::copy_constructible<T>
+  [[nodiscard]] AppendResult append_for(const T& item, std::chrono::duration<Rep, Period> timeout) {
+    return put(item, Wait::as_configured, deadline(timeout));
+  }
+
+  /// The items of a range, in order, until one is not taken; says how many were. Elements are
+  /// copied, or moved where the range yields rvalues (std::views::as_rvalue, std::move_iterator).
+  /// If making one throws, those before it have been accepted.
+  template <std::ranges::input_range R>
+    requires std::constructible_from<T, std::ranges::range_reference_t<R>>
+  [[nodiscard]] RangeResult append_range(R&& range) {
+    return door().enter([&](StreamCore<T>& core, Lane<T>& lane) {
+      return core.append_range(lane, std::ranges::begin(range), std::ranges::end(range));
+    });
+  }
+
+  /// Like append; the answer is ready when the item is settled.
+  Acknowledgement append(T&& item, AckTag) { return put_acknowledged(std::move(item)); }
+  Acknowledgement append(const T& item, AckTag)
+    requires std::copy_constructible<T>
+  {
+    return put_acknowledged(item);
+  }
+
+  /// Like append; f(std::exception_ptr) is called once when the item is settled, null for
+  /// delivered. It runs on the thread that settles, and must not throw. Not called when the item is
+  /// not accepted.
+  template <std::invocable<std::exception_ptr> F>
+  AppendResult append(T&& item, F f) {
+    return put_with_completion(std::move(item), std::move(f));
+  }
+  template <std::invocable<std::exception_ptr> F>
+    requires std::copy_constructible<T>
+  AppendResult append(const T& item, F f) {
+    return put_with_completion(item, std::move(f));
+  }
+
+ private:
+  using Wait = typename StreamCore<T>::Wait;
+
+  Door& door() noexcept { return static_cast<Door&>(*this); }
+
+  template <class Rep, class Period>
+  static TimePoint deadline(std::chrono::duration<Rep, Period> timeout) {
+    return later(steady_clock().now(), to_duration(timeout));
+  }
+
+  template <class U>
+  AppendResult put(U&& item, Wait wait, TimePoint until) {
+    return door().enter([&](StreamCore<T>& core, Lane<T>& lane) {
+      if (!core.weighs() && lane.push(std::forward<U>(item))) [[likely]]
+        return AppendResult::accepted;
+      return core.append(lane, std::forward<U>(item), wait, until);
+    });
+  }
+
+  struct Release {
+    void operator()(AckState* state) const noexcept { state->release(); }
+  };
+
+  /// The item's side of `state` goes with the item, or is let go where the item is not taken.
+  template <class U>
+  AppendResult put_with_state(U&& item, AckState* state) {
+    std::unique_ptr<AckState, Release> item_side(state);
+    const AppendResult result = door().enter([&](StreamCore<T>& core, Lane<T>& lane) {
+      return core.append(lane, std::forward<U>(item), Wait::as_configured, never, {.ack = state});
+    });
+    if (result == AppendResult::accepted || result == AppendResult::dropped)
+      (void)item_side.release();
+    return result;
+  }
+
+  template <class U>
+  Acknowledgement put_acknowledged(U&& item) {
+    auto* state = new AckState;
+    Acknowledgement answer(state);
+    answer.set_result(put_with_state(std::forward<U>(item), state));
+    return answer;
+  }
+
+  template <class U, class F>
+  AppendResult put_with_completion(U&& item, F f) {
+    auto* state = new AckState;
+    Acknowledgement appender_side(state);
+    appender_side.then(std::move(f));
+    return put_with_state(std::forward<U>(item), state);
+  }
+};
+
+/// A lane for one call: where a thread-local destructor appends after the thread's own lanes are
+/// gone.
+template <class T>
+class BorrowedLane {
+ public:
+  explicit BorrowedLane(StreamCore<T>& core) : core_(core), lane_(core.lanes.acquire()) {}
+  BorrowedLane(const BorrowedLane&) = delete;
+  BorrowedLane& operator=(const BorrowedLane&) = delete;
+  ~BorrowedLane() { core_.lanes.release(lane_); }
+  [[nodiscard]] Lane<T>& operator*() const noexcept { return lane_; }
+
+ private:
+  StreamCore<T>& core_;
+  Lane<T>& lane_;
+};
+
+/// What a call on a moved-from Stream or Producer answers.
+struct MovedFrom {
+  operator AppendResult() const noexcept { return AppendResult::closed; }             // NOLINT
+  operator RangeResult() const noexcept { return {.result = AppendResult::closed}; }  // NOLINT
+};
+
+template <class T>
+struct CoreOf;  // how the assembly reaches a stream's core
+
+}  // namespace detail
+
+template <class T>
+class Stream;
+template <class T>
+class Feed;
+
+/// A producer's own lane of a stream: the shortest append. It may outlive the Stream; then every
+/// append answers `closed`.
+///
+/// Use it where one thread appends a lot. Threads: one at a time per Producer.
+template <class T>
+class Producer : public detail::Appends<T, Producer<T>> {
+ public:
+  Producer(Producer&& other) noexcept
+      : core_(std::move(other.core_)), lane_(std::exchange(other.lane_, nullptr)) {}
+  Producer& operator=(Producer&& other) noexcept {
+    std::swap(core_, other.core_);
+    std::swap(lane_, other.lane_);
+    return *this;
+  }
+  ~Producer() {
+    if (lane_ != nullptr) core_->lanes.release(*lane_);
+  }
+
+ private:
+  friend class Stream<T>;
+  friend class detail::Appends<T, Producer<T>>;
+
+  explicit Producer(std::shared_ptr<detail::StreamCore<T>> core)
+      : core_(std::move(core)), lane_(&core_->lanes.acquire()) {}
+
+  friend class Feed<T>;
+
+  /// For sources.
+  AppendResult append_from(T&& item, const Origin& origin) {
+    return enter([&](detail::StreamCore<T>& core, detail::Lane<T>& lane) {
+      return core.append(lane, std::move(item), detail::StreamCore<T>::Wait::as_configured, never,
+                         {.origin = &origin});
+    });
+  }
+
+  template <class F>
+  auto enter(F&& f)
+      -> decltype(f(std::declval<detail::StreamCore<T>&>(), std::declval<detail::Lane<T>&>())) {
+    if (lane_ == nullptr) [[unlikely]]
+      return detail::MovedFrom{};
+    return f(*core_, *lane_);
+  }
+
+  std::shared_ptr<detail::StreamCore<T>> core_;
+  detail::Lane<T>* lane_;
+};
+
+/// The door: where producers append, bounded by its capacity.
+///
+/// Use when items are produced one at a time by any number of threads and wanted by the batch.
+/// Not when every item must be handled at once, by itself: that is a task queue.
+/// Threads: any, all functions. Each thread gets a lane of its own at its first append.
+/// Guarantees: what is accepted ends exactly once (see Stats); items of one thread keep their
+/// order. Errors: ConfigError at construction. append() tells in its result; it throws only what
+/// the item's own constructor or the weight function throws, and then the item was not taken.
+///
+///     microbatch::Stream<std::string> stream({.capacity = 65'536});
+///     auto consumer = microbatch::streaming(stream, microbatch::CountWindow{2}, print);
+///     stream.append("hello");
+template <class T>
+class Stream : public detail::Appends<T, Stream<T>> {
+ public:
+  using value_type = T;
+
+  explicit Stream(StreamOptions<T> options = {})
+      : core_((detail::require_item<T>(),
+               std::make_shared<detail::StreamCore<T>>(std::move(options)))),
+        id_(core_->id) {}
+  Stream(Stream&& other) noexcept
+      : core_(std::move(other.core_)), id_(std::exchange(other.id_, 0)) {}
+  Stream& operator=(Stream&& other) noexcept {
+    std::swap(core_, other.core_);
+    std::swap(id_, other.id_);
+    return *this;
+  }
+  /// Closes, and waits for calls that are inside. A consumer goes on until everything has ended;
+  /// without one, what is left is dropped and counted (DropCause::unclaimed).
+  ~Stream() {
+    if (core_) core_->end_of_stream();
+  }
+
+  /// A lane of its own, for a thread that appends a lot.
+  [[nodiscard]] Producer<T> producer() {
+    if (!core_) throw UsageError("Stream::producer: the stream was moved from");
+    return Producer<T>(core_);
+  }
+
+  /// No more input; what is in will still be emitted. May be called again.
+  void close() {
+    if (core_) core_->close_input();
+  }
+  [[nodiscard]] bool closed() const noexcept { return !core_ || core_->closed(); }
+
+  [[nodiscard]] Stats stats() const { return core_ ? core_->stats() : Stats{}; }
+  [[nodiscard]] std::string_view name() const noexcept {
+    return core_ ? std::string_view(core_->options().name) : std::string_view();
+  }
+  [[nodiscard]] std::size_t capacity() const noexcept {
+    return core_ ? core_->options().capacity : 0;
+  }
+
+ private:
+  friend struct detail::CoreOf<T>;
+  friend class detail::Appends<T, Stream<T>>;
+
+  template <class F>
+  auto enter(F&& f)
+      -> decltype(f(std::declval<detail::StreamCore<T>&>(), std::declval<detail::Lane<T>&>())) {
+    if (void* lane = detail::ThreadLanes::find(id_, core_)) [[likely]]
+      return f(*core_, *static_cast<detail::Lane<T>*>(lane));
+    if (!core_) return detail::MovedFrom{};
+    const detail::BorrowedLane<T> lane(*core_);
+    return f(*core_, *lane);
+  }
+
+  std::shared_ptr<detail::StreamCore<T>> core_;
+  std::uint64_t id_;
+};
+
+namespace detail {
+
+template <class T>
+struct CoreOf {
+  [[nodiscard]] static const std::shared_ptr<StreamCore<T>>& get(const Stream<T>& stream) {
+    if (!stream.core_) throw UsageError("streaming: the stream was moved from");
+    return stream.core_;
+  }
+};
+
+}  // namespace detail
+}  // namespace microbatch

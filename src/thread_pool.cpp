@@ -1,0 +1,327 @@
+#include <microbatch/executors/thread_pool.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <microbatch/core/errors.hpp>
+
+namespace microbatch {
+
+/// What the workers share; each of them keeps it alive.
+class ThreadPool::State : public std::enable_shared_from_this<ThreadPool::State> {
+ public:
+  explicit State(ThreadPoolOptions options) : options_(std::move(options)) {
+    threads_.size = options_.workers;
+  }
+
+  void start();
+  void execute(Task task);
+  std::shared_ptr<Attachment> attach(std::shared_ptr<Steppable> engine);
+  void stop() noexcept;
+  void join() noexcept;
+  void abandon() noexcept;
+  detail::HostThreads& threads() noexcept { return threads_; }
+
+ private:
+  /// An engine's place in the pool.
+  struct Place final : Attachment, std::enable_shared_from_this<Place> {
+    Place(std::shared_ptr<State> p, std::shared_ptr<Steppable> e)
+        : pool(std::move(p)), engine(std::move(e)) {}
+    void notify() noexcept override { pool->notify(*this); }
+    void detach() noexcept override { pool->detach(*this); }
+
+    const std::shared_ptr<State> pool;
+    std::shared_ptr<Steppable> engine;  // null once detached
+    TimePoint next = never;
+    std::size_t heap_index = none;  // in timers_
+    bool ready = false;             // in ready_
+    bool turning = false;           // a worker takes its turn right now
+    std::thread::id turner{};
+    bool again = false;  // notified meanwhile
+  };
+  static constexpr std::size_t none = ~std::size_t{0};
+
+  void work(std::size_t number);
+  void take_turn(std::unique_lock<std::mutex>& lock, std::shared_ptr<Place> place);
+  void notify(Place& place) noexcept;
+  void detach(Place& place) noexcept;
+  void make_ready(Place& place);
+  std::shared_ptr<Place> pop_ready();
+  void wake_one() noexcept {
+    if (idle_ > 0) wake_.notify_one();
+  }
+
+  // Timers: a binary heap of places by their next turn, each knowing its index.
+  void schedule(Place& place, TimePoint next);
+  void unschedule(Place& place);
+  void sift(std::size_t i);
+
+  ThreadPoolOptions options_;
+  detail::HostThreads threads_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable turned_;
+  std::deque<Task> tasks_;
+  std::deque<std::shared_ptr<Place>> ready_;
+  std::vector<Place*> timers_;
+  std::vector<std::thread> workers_;
+  std::size_t idle_ = 0;
+  bool stopped_ = false;
+};
+
+void ThreadPool::State::start() {
+  std::mutex start_mutex;
+  std::condition_variable started;
+  std::size_t running = 0;
+  std::exception_ptr failure;
+  try {
+    for (std::size_t i = 0; i < options_.workers; ++i) {
+      workers_.emplace_back([&, self = shared_from_this(), i] {
+        std::exception_ptr hook_failure;
+        try {
+          if (options_.on_thread_start) options_.on_thread_start(i);
+        } catch (...) {
+          hook_failure = std::current_exception();
+        }
+        const bool go_on = hook_failure == nullptr;
+        {
+          std::lock_guard lock(start_mutex);
+          if (hook_failure) failure = hook_failure;
+          ++running;
+          started.notify_all();
+        }
+        // Nothing of start()'s frame is touched from here on.
+        if (go_on) self->work(i);
+      });
+    }
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  {
+    std::unique_lock lock(start_mutex);
+    started.wait(lock, [&] { return running == workers_.size(); });
+  }
+  if (failure) {
+    stop();
+    join();
+    std::rethrow_exception(failure);
+  }
+}
+
+void ThreadPool::State::execute(Task task) {
+  std::lock_guard lock(mutex_);
+  if (stopped_) throw ExecutorError("ThreadPool::execute: the pool has been stopped");
+  tasks_.push_back(std::move(task));
+  wake_one();
+}
+
+std::shared_ptr<Attachment> ThreadPool::State::attach(std::shared_ptr<Steppable> engine) {
+  auto place = std::make_shared<Place>(shared_from_this(), std::move(engine));
+  std::lock_guard lock(mutex_);
+  if (stopped_) throw ExecutorError("ThreadPool::attach: the pool has been stopped");
+  timers_.reserve(timers_.size() + 1);
+  make_ready(*place);
+  return place;
+}
+
+void ThreadPool::State::notify(Place& place) noexcept {
+  std::lock_guard lock(mutex_);
+  if (!place.engine || stopped_) return;
+  make_ready(place);
+}
+
+void ThreadPool::State::make_ready(Place& place) {
+  if (place.turning) {
+    place.again = true;
+  } else if (!place.ready) {
+    place.ready = true;
+    ready_.push_back(place.shared_from_this());
+    wake_one();
+  }
+}
+
+void ThreadPool::State::detach(Place& place) noexcept {
+  std::unique_lock lock(mutex_);
+  unschedule(place);
+  // (From inside its own turn there is nobody to wait for.)
+  turned_.wait(lock, [&] { return !place.turning || place.turner == std::this_thread::get_id(); });
+  place.engine = nullptr;
+}
+
+void ThreadPool::State::work(std::size_t) {
+  detail::this_thread_role().host = &threads_;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (stopped_) return;
+    if (!tasks_.empty()) {
+      Task task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      try {
+        task();
+      } catch (...) {  // a task's own business; a pool has nobody to tell
+      }
+      task = Task();
+      lock.lock();
+    } else if (auto place = pop_ready()) {
+      take_turn(lock, std::move(place));
+    } else {
+      ++idle_;
+      if (timers_.empty())
+        wake_.wait(lock);
+      else
+        wake_.wait_until(lock, timers_.front()->next);
+      --idle_;
+    }
+  }
+}
+
+std::shared_ptr<ThreadPool::State::Place> ThreadPool::State::pop_ready() {
+  if (!ready_.empty()) {
+    auto place = std::move(ready_.front());
+    ready_.pop_front();
+    place->ready = false;
+    return place;
+  }
+  if (!timers_.empty() && timers_.front()->next <= timers_.front()->engine->now())
+    return timers_.front()->shared_from_this();
+  return nullptr;
+}
+
+void ThreadPool::State::take_turn(std::unique_lock<std::mutex>& lock,
+                                  std::shared_ptr<Place> place) {
+  const auto engine = place->engine;
+  if (!engine || place->turning) {
+    if (engine) place->again = true;
+    return;
+  }
+  unschedule(*place);
+  const bool may_spin = ready_.empty() && tasks_.empty();
+  for (;;) {
+    place->turning = true;
+    place->turner = std::this_thread::get_id();
+    place->again = false;
+    lock.unlock();
+    const Steppable::Turn turn = engine->turn(may_spin);
+    lock.lock();
+    place->turning = false;
+    turned_.notify_all();
+    if (place->engine && !stopped_) {
+      if (turn.job == nullptr && !place->again && engine->runs_by_itself())
+        schedule(*place, turn.next);
+      // Another worker goes on while this one runs the job.
+      if (place->again || (turn.job != nullptr && turn.more)) make_ready(*place);
+    }
+    if (turn.job == nullptr) return;
+    lock.unlock();
+    engine->perform(turn.job);
+    lock.lock();
+    // The job's end is a reason for a turn: take it, unless it is another's or others are waiting.
+    if (!place->engine || stopped_) return;
+    if (place->turning || place->ready || !ready_.empty() || !tasks_.empty())
+      return make_ready(*place);
+    unschedule(*place);
+  }
+}
+
+void ThreadPool::State::stop() noexcept {
+  std::deque<Task> unrun;
+  {
+    std::lock_guard lock(mutex_);
+    stopped_ = true;
+    unrun.swap(tasks_);
+    ready_.clear();
+    for (Place* place : timers_) place->heap_index = none;
+    timers_.clear();
+  }
+  wake_.notify_all();
+}
+
+void ThreadPool::State::join() noexcept {
+  for (auto& worker : workers_) {
+    if (!worker.joinable()) continue;
+    if (worker.get_id() == std::this_thread::get_id())
+      worker.detach();  // destroyed by its own task
+    else
+      worker.join();
+  }
+}
+
+void ThreadPool::State::abandon() noexcept {
+  for (auto& worker : workers_)
+    if (worker.joinable()) worker.detach();
+}
+
+void ThreadPool::State::schedule(Place& place, TimePoint next) {
+  place.next = next;
+  if (next == never) return unschedule(place);
+  if (place.heap_index == none) {
+    place.heap_index = timers_.size();
+    timers_.push_back(&place);
+  }
+  sift(place.heap_index);
+  if (timers_.front() == &place) wake_one();  // a sleeper may sleep too long
+}
+
+void ThreadPool::State::unschedule(Place& place) {
+  if (place.heap_index == none) return;
+  const std::size_t hole = std::exchange(place.heap_index, none);
+  Place* last = timers_.back();
+  timers_.pop_back();
+  if (last == &place) return;
+  timers_[hole] = last;
+  last->heap_index = hole;
+  sift(hole);
+}
+
+/// Moves the place at i up or down to where it belongs.
+void ThreadPool::State::sift(std::size_t i) {
+  const auto swap = [&](std::size_t a, std::size_t b) {
+    std::swap(timers_[a], timers_[b]);
+    timers_[a]->heap_index = a;
+    timers_[b]->heap_index = b;
+  };
+  for (; i > 0 && timers_[i]->next < timers_[(i - 1) / 2]->next; i = (i - 1) / 2)
+    swap(i, (i - 1) / 2);
+  for (;;) {
+    std::size_t least = i;
+    for (const std::size_t child : {2 * i + 1, 2 * i + 2})
+      if (child < timers_.size() && timers_[child]->next < timers_[least]->next) least = child;
+    if (least == i) return;
+    swap(i, least);
+    i = least;
+  }
+}
+
+ThreadPool::ThreadPool(ThreadPoolOptions options) {
+  constexpr std::size_t most = 1024;
+  if (options.workers < 1 || options.workers > most)
+    throw ConfigError(
+        fmt::format("ThreadPool: workers must be from 1 to {}, got {}", most, options.workers));
+  state_ = std::make_shared<State>(std::move(options));
+  state_->start();
+}
+
+ThreadPool::~ThreadPool() {
+  state_->stop();
+  state_->join();
+}
+
+void ThreadPool::execute(Task task) { state_->execute(std::move(task)); }
+std::shared_ptr<Attachment> ThreadPool::attach(std::shared_ptr<Steppable> engine) {
+  return state_->attach(std::move(engine));
+}
+void ThreadPool::stop() noexcept { state_->stop(); }
+void ThreadPool::abandon() noexcept { state_->abandon(); }
+std::size_t ThreadPool::workers() const noexcept { return state_->threads().size; }
+detail::HostThreads& ThreadPool::threads() const noexcept { return state_->threads(); }
+
+}  // namespace microbatch

@@ -1,0 +1,276 @@
+#pragma once
+
+/// What the models share: items that notice a data race on their slot, a thread that sleeps until it
+/// is rung, and the search.
+
+#define MICROBATCH_MODEL "model/seam.hpp"
+
+#include <microbatch/queue/lanes.hpp>
+
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace model {
+
+using microbatch::never;
+using microbatch::TimePoint;
+using microbatch::detail::Atomic;
+using microbatch::detail::Backlog;
+using microbatch::detail::ConditionVariable;
+using microbatch::detail::has_asymmetric_barrier;
+using microbatch::detail::heavy_barrier;
+using microbatch::detail::Lane;
+using microbatch::detail::LaneGate;
+using microbatch::detail::Lanes;
+using microbatch::detail::Mutex;
+using microbatch::detail::Room;
+using microbatch::detail::Wake;
+
+// --- slots that notice data races --------------------------------------------------------------------
+
+/// Beside each block of over-aligned memory (the slots are such blocks) stands a shadow: one rl::var
+/// per word, written by whoever constructs or destroys an item there and read by whoever reads it.
+/// Allocating and freeing a block count as writes to all of it.
+class Shadow {
+ public:
+  static void born(void* block, std::size_t size) {
+    if (!rl::is_ctx()) return;
+    auto* made = new (std::malloc(sizeof(Block)))
+        Block{size, static_cast<Cell*>(std::calloc(size / word + 1, sizeof(Cell))), {}};
+    made->alive($).store(1);
+    blocks()[static_cast<char*>(block)] = made;
+  }
+  static void died(void* block) {
+    if (!rl::is_ctx()) return;
+    const auto found = blocks().find(static_cast<char*>(block));
+    if (found == blocks().end()) return;
+    Block* gone = found->second;
+    blocks().erase(found);
+    gone->alive($).store(0);
+    for (std::size_t i = 0; i <= gone->size / word; ++i) {
+      Cell& cell = gone->cells[i];
+      if (!cell.used) continue;
+      cell.get()($).store(0);
+      cell.get().~var();
+    }
+    std::free(gone->cells);
+    gone->~Block();
+    std::free(gone);
+  }
+  static void write(const void* at) {
+    if (auto* var = find(at)) (*var)($).store(1);
+  }
+  static void read(const void* at) {
+    if (auto* var = find(at)) (void)(*var)($).load();
+  }
+
+ private:
+  static constexpr std::size_t word = 8;
+
+  struct Cell {
+    bool used;
+    alignas(rl::var<int>) std::byte storage[sizeof(rl::var<int>)];
+    rl::var<int>& get() { return *reinterpret_cast<rl::var<int>*>(storage); }
+  };
+  struct Block {
+    std::size_t size;
+    Cell* cells;
+    rl::var<int> alive;
+  };
+
+  /// Never destroyed: a failed execution leaves blocks behind.
+  static rl::map<char*, Block*>::type& blocks() {
+    using Blocks = rl::map<char*, Block*>::type;
+    static Blocks& all = *new (std::malloc(sizeof(Blocks))) Blocks;
+    return all;
+  }
+
+  static rl::var<int>* find(const void* at) {
+    char* const p = const_cast<char*>(static_cast<const char*>(at));
+    auto it = blocks().upper_bound(p);
+    if (it == blocks().begin()) return nullptr;
+    --it;
+    const auto offset = static_cast<std::size_t>(p - it->first);
+    if (offset >= it->second->size) return nullptr;  // on a stack
+    (void)it->second->alive($).load();
+    Cell& cell = it->second->cells[offset / word];
+    if (!cell.used) {
+      cell.used = true;
+      new (cell.storage) rl::var<int>(0);
+    }
+    return &cell.get();
+  }
+};
+
+/// The n-th item of a producer.
+class Item {
+ public:
+  Item(int producer, int number) noexcept : producer_(producer), number_(number) {
+    Shadow::write(this);
+  }
+  Item(Item&& other) noexcept : producer_(other.producer_), number_(other.number_) {
+    Shadow::read(&other);
+    Shadow::write(this);
+  }
+  Item& operator=(Item&&) = delete;
+  ~Item() { Shadow::write(this); }
+
+  [[nodiscard]] int producer() const noexcept { return Shadow::read(this), producer_; }
+  [[nodiscard]] int number() const noexcept { return Shadow::read(this), number_; }
+
+ private:
+  int producer_;
+  int number_;
+};
+static_assert(sizeof(Item) == 8, "one word of shadow per item");
+
+// --- the parts around the queue ------------------------------------------------------------------------
+
+/// Sleeps until it is rung; a ring that came before counts.
+class Parker {
+ public:
+  void ring() {
+    {
+      std::lock_guard lock(mutex_);
+      rung_ = true;
+    }
+    changed_.notify_one();
+  }
+  void sleep() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return rung_; });
+    rung_ = false;
+  }
+
+ private:
+  Mutex mutex_;
+  ConditionVariable changed_;
+  bool rung_ = false;
+};
+
+/// A clock that promises only what happens-before promises: two reads that are not ordered may see
+/// the time in any order. One thread moves it.
+class WeakClock : public microbatch::Clock {
+ public:
+  [[nodiscard]] TimePoint now() const noexcept override {
+    return TimePoint(microbatch::Duration(ticks_.load(std::memory_order_relaxed)));
+  }
+  void tick() noexcept { ticks_.fetch_add(1, std::memory_order_relaxed); }
+
+ private:
+  Atomic<std::int64_t> ticks_{1};
+};
+
+/// A stream's queue, and the consumer's side of it.
+struct Queue {
+  explicit Queue(std::int64_t items, bool stamped = false, std::size_t capacity = 16)
+      : wake(clock), room(items, 0), lanes(room, wake, clock, capacity, stamped) {
+    wake.on_wake([this] { parker.ring(); });
+  }
+
+  /// What Producer<T> does, without waiting.
+  bool push(Lane<Item>& lane, int producer, int number) {
+    for (;;) {
+      if (lane.push(Item(producer, number))) return true;
+      if (lanes.refill(lane) != Lane<Item>::Refill::ready) return false;
+    }
+  }
+
+  /// Sweeps all there is and checks the order of each producer. Returns how many came.
+  std::size_t sweep(TimePoint before = never) {
+    lanes.refresh();
+    std::size_t n = lanes.sweep(backlog, std::size_t{1} << 30, before);
+    swept += n;
+    for (std::size_t i = 0; i < backlog.front.size(); ++i) {
+      const Item& item = backlog.front[i];
+      RL_ASSERT(item.number() > last[item.producer()]);
+      last[item.producer()] = item.number();
+    }
+    backlog.front.clear();
+    return n;
+  }
+
+  /// Sleeps until `wanted` items wait, the latest; false if it need not. What came since the tails were
+  /// read may have used up a share unseen: then the shares are of no use, and are dealt out anew.
+  bool sleep(std::uint64_t wanted) {
+    wake.arm();
+    const std::uint64_t before = lanes.accepted();
+    if (!lanes.arm(wanted)) return false;
+    lanes.barrier();
+    lanes.refresh();
+    if (lanes.accepted() != before) return false;
+    lanes.mark_round();
+    parker.sleep();
+    return true;
+  }
+
+  static void lost(void*, microbatch::detail::ItemSlots<Item>&, std::size_t) {}
+
+  Parker parker;
+  WeakClock clock;
+  Wake wake;
+  Room room;
+  Lanes<Item> lanes;
+  Backlog<Item> backlog{Backlog<Item>::Lost{nullptr, &lost}};
+  std::size_t swept = 0;
+  int last[4] = {-1, -1, -1, -1};
+};
+
+// --- the search ------------------------------------------------------------------------------------------
+
+/// MICROBATCH_MODEL_SCALE=100 searches a hundred times as long.
+[[nodiscard]] inline std::uint64_t scale() {
+  const char* text = std::getenv("MICROBATCH_MODEL_SCALE");
+  return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
+}
+
+/// With both forms of the barrier; see seam.hpp.
+template <class Model>
+bool search(rl::test_params params) {
+  std::ostream nowhere(nullptr);
+  params.progress_stream = &nowhere;
+  for (const bool asymmetric : {false, true}) {
+    microbatch::detail::asymmetric_barrier = asymmetric;
+    if (!rl::simulate<Model>(params)) return false;
+  }
+  return true;
+}
+
+/// Random schedules, the same ones at each run.
+template <class Model>
+bool random(std::uint64_t executions) {
+  rl::test_params params;
+  params.search_type = rl::random_scheduler_type;
+  params.iteration_count = executions * scale();
+  return search<Model>(params);
+}
+
+/// All schedules with at most so many preemptions.
+template <class Model>
+bool bounded(unsigned preemptions) {
+  rl::test_params params;
+  params.search_type = rl::fair_context_bound_scheduler_type;
+  params.context_bound = preemptions;
+  return search<Model>(params);
+}
+
+}  // namespace model
+
+// The slots' memory: relacy tracks the plain operators, these are ours.
+
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  const auto align = static_cast<std::size_t>(alignment);
+  void* block = std::aligned_alloc(align, (size + align - 1) / align * align);
+  if (block == nullptr) throw std::bad_alloc();
+  model::Shadow::born(block, size);
+  return block;
+}
+void operator delete(void* block, std::align_val_t) noexcept {
+  if (block == nullptr) return;
+  model::Shadow::died(block);
+  std::free(block);
+}

@@ -1,0 +1,109 @@
+// Sleep and wake. The consumer arms each lane with a share of what it waits for, passes the heavy
+// barrier and looks once more; a producer publishes, passes the light barrier and looks at its share.
+// Wake lets one ring through per sleep.
+//
+// Allowed: a ring too many, a look that already finds the items. Forbidden: everything that was waited
+// for is there and everybody sleeps (relacy reports a deadlock).
+
+#include "harness.hpp"
+
+namespace {
+
+using namespace model;
+
+/// Two producers of two items each; the consumer sleeps until `wanted` wait, or all that is missing.
+template <std::uint64_t wanted>
+struct ConsumerSleeps : rl::test_suite<ConsumerSleeps<wanted>, 3> {
+  static constexpr int items = 2;
+  std::unique_ptr<Queue> queue;
+
+  void before() { queue = std::make_unique<Queue>(100); }
+
+  void thread(unsigned index) {
+    if (index < 2) {
+      auto& lane = queue->lanes.acquire();
+      for (int i = 0; i < items; ++i) RL_ASSERT(queue->push(lane, static_cast<int>(index), i));
+      return;
+    }
+    while (queue->swept < 2 * items) {
+      queue->sweep();
+      const auto missing = 2 * items - queue->swept;
+      if (missing > 0) queue->sleep(std::min<std::uint64_t>(wanted, missing));
+    }
+  }
+
+  void after() { queue.reset(); }
+};
+
+/// Lanes that were both active share what is missing: with four wanted each reports its second item.
+/// What one lane publishes between arm() and the barrier must not use up the other's silence.
+struct SharesOfTwo : rl::test_suite<SharesOfTwo, 3> {
+  static constexpr int items = 4;
+  std::unique_ptr<Queue> queue;
+  Lane<Item>* lanes[2];
+
+  void before() {
+    queue = std::make_unique<Queue>(100);
+    for (int i = 0; i < 2; ++i) {
+      lanes[i] = &queue->lanes.acquire();
+      RL_ASSERT(queue->push(*lanes[i], i, 0));
+    }
+    queue->lanes.refresh();  // both have been active since the last round
+    queue->lanes.disarm();
+    queue->wake.disarm();
+  }
+
+  void thread(unsigned index) {
+    const int published = index == 0 ? 3 : 1;
+    if (index < 2) {
+      for (int i = 1; i <= published; ++i)
+        RL_ASSERT(queue->push(*lanes[index], static_cast<int>(index), i));
+      return;
+    }
+    while (queue->lanes.waiting() < 6) queue->sleep(6);
+  }
+
+  void after() {
+    queue->sweep();
+    queue.reset();
+  }
+};
+
+/// The handshake alone, every schedule with few preemptions.
+struct OneGate : rl::test_suite<OneGate, 2> {
+  static constexpr unsigned items = 2;
+  LaneGate gate{has_asymmetric_barrier()};
+  WeakClock clock;
+  Wake wake{clock};
+  Parker parker;
+
+  void before() {
+    gate.set_limit(items);
+    wake.on_wake([this] { parker.ring(); });
+  }
+
+  void thread(unsigned index) {
+    if (index == 0) {
+      for (unsigned i = 0; i < items; ++i) {
+        RL_ASSERT(gate.enter(1) == 1);
+        if (gate.publish(1)) wake.ring();
+      }
+    } else {
+      while (gate.tail() < items) {
+        wake.arm();
+        gate.arm(items);
+        heavy_barrier(has_asymmetric_barrier());
+        if (gate.tail() < items) parker.sleep();
+      }
+    }
+  }
+};
+
+}  // namespace
+
+int main() {
+  return random<ConsumerSleeps<1>>(20'000) && random<ConsumerSleeps<3>>(20'000) &&
+                 random<SharesOfTwo>(20'000) && bounded<OneGate>(3)
+             ? 0
+             : 1;
+}
