@@ -72,8 +72,8 @@ class AnyExecutor {
   detail::HostThreads* threads_ = nullptr;
 };
 
-/// Settings of a consumer of T whose callback's results are R. `ConsumerOptions` alone, without
-/// template arguments, carries everything but `sink` and `dead_letters`.
+/// Settings of a consumer of T whose callback's results are R. `ConsumerOptions<>` carries
+/// everything but `sink` and `dead_letters`, and becomes the settings of any consumer.
 template <class T = AnyItem, class R = void>
 struct ConsumerOptions {
   AnyExecutor executor{};         ///< default: a pool of one worker, the consumer's own

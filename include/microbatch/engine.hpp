@@ -30,8 +30,15 @@ std::shared_ptr<EngineCore<T>> make_engine(Stream<T>& stream, E emitter, C callb
   if (!core->attach())
     throw UsageError("streaming: the stream has a consumer already; expected one per stream");
   try {
+    if constexpr (WeighingEmitter<E>) {
+      if (!core->weighs())
+        throw ConfigError(
+            "streaming: this emitter takes the weights that the stream stored, and the stream has "
+            "no "
+            "weight function; expected StreamOptions.weight, or a weight function for the emitter");
+    }
     if constexpr (StampingEmitter<E>) {
-      if (E::needs_stamps && !core->begin_stamping())
+      if (!core->begin_stamping())
         throw ConfigError(
             "streaming: this emitter needs arrival stamps, and the stream holds items without; "
             "expected an empty stream or StreamOptions.arrival_stamps = true");

@@ -58,7 +58,7 @@ class Appends {
     requires std::constructible_from<T, std::ranges::range_reference_t<R>>
   [[nodiscard]] RangeResult append_range(R&& range) {
     return door().enter([&](StreamCore<T>& core, Lane<T>& lane) {
-      return core.append_range(lane, std::ranges::begin(range), std::ranges::end(range));
+      return core.admission.append_range(lane, std::ranges::begin(range), std::ranges::end(range));
     });
   }
 
@@ -84,7 +84,7 @@ class Appends {
   }
 
  private:
-  using Wait = typename StreamCore<T>::Wait;
+  using Wait = typename Admission<T>::Wait;
 
   Door& door() noexcept { return static_cast<Door&>(*this); }
 
@@ -98,7 +98,7 @@ class Appends {
     return door().enter([&](StreamCore<T>& core, Lane<T>& lane) {
       if (!core.weighs() && lane.push(std::forward<U>(item))) [[likely]]
         return AppendResult::accepted;
-      return core.append(lane, std::forward<U>(item), wait, until);
+      return core.admission.append(lane, std::forward<U>(item), wait, until);
     });
   }
 
@@ -111,7 +111,8 @@ class Appends {
   AppendResult put_with_state(U&& item, AckState* state) {
     std::unique_ptr<AckState, Release> item_side(state);
     const AppendResult result = door().enter([&](StreamCore<T>& core, Lane<T>& lane) {
-      return core.append(lane, std::forward<U>(item), Wait::as_configured, never, {.ack = state});
+      return core.admission.append(lane, std::forward<U>(item), Wait::as_configured, never,
+                                   {.ack = state});
     });
     if (result == AppendResult::accepted || result == AppendResult::dropped)
       (void)item_side.release();
@@ -197,8 +198,8 @@ class Producer : public detail::Appends<T, Producer<T>> {
   /// For sources.
   AppendResult append_from(T&& item, const Origin& origin) {
     return enter([&](detail::StreamCore<T>& core, detail::Lane<T>& lane) {
-      return core.append(lane, std::move(item), detail::StreamCore<T>::Wait::as_configured, never,
-                         {.origin = &origin});
+      return core.admission.append(lane, std::move(item), detail::Admission<T>::Wait::as_configured,
+                                   never, {.origin = &origin});
     });
   }
 

@@ -3,16 +3,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <thread>
-#include <type_traits>
 #include <utility>
 
+#include "admission.hpp"
 #include "core/backlog.hpp"
-#include "core/thread_role.hpp"
 #include "delivery/settlement.hpp"
 #include "queue/lanes.hpp"
 #include "queue/thread_lanes.hpp"
@@ -28,8 +25,6 @@ namespace microbatch::detail {
 template <class T>
 class StreamCore final : public LaneHome {
  public:
-  enum class Wait : std::uint8_t { never, as_configured };
-
   explicit StreamCore(StreamOptions<T> options)
       : options_(checked(std::move(options))),
         clock(*options_.clock),
@@ -44,18 +39,6 @@ class StreamCore final : public LaneHome {
   [[nodiscard]] const StreamOptions<T>& options() const noexcept { return options_; }
   [[nodiscard]] bool weighs() const noexcept { return static_cast<bool>(options_.weight); }
   [[nodiscard]] bool expires() const noexcept { return options_.expire_after != Duration::max(); }
-
-  // Appending, on the caller's lane.
-
-  /// The whole way of an append: room by policy, weight, luggage. Takes the item only if it answers
-  /// `accepted` or `dropped`.
-  template <class U>
-  AppendResult append(Lane<T>& lane, U&& item, Wait wait, TimePoint deadline = never,
-                      Luggage luggage = {});
-
-  /// Items from `first` on, until `last` or until one is not accepted.
-  template <class It, class S>
-  RangeResult append_range(Lane<T>& lane, It first, S last);
 
   void* acquire_lane() override { return &lanes.acquire(); }
   void release_lane(void* lane) noexcept override { lanes.release(*static_cast<Lane<T>*>(lane)); }
@@ -101,21 +84,21 @@ class StreamCore final : public LaneHome {
     attached_.store(false, std::memory_order_release);
     over_.store(true, std::memory_order_release);
   }
-  void set_host(HostThreads* host) noexcept { host_.store(host, std::memory_order_release); }
-  /// Those who wait for room learn that no window will make any; see Reason::capacity.
-  void tell_stuck() noexcept {
-    stuck_.fetch_add(1, std::memory_order_seq_cst);
-    room.notify();
-  }
 
   // Token.
+
+  // (The next three take it themselves.)
+  /// Overflow::drop_oldest: makes room for an append on `lane`; false when nothing can be dropped.
+  bool drop_oldest_for(Lane<T>& lane);
+  /// Without a consumer, appends drop what is overdue; true if anything was.
+  bool expire_unattended();
+  [[nodiscard]] Stats stats();
 
   /// Drops the oldest item that is in no window, if it was stamped before that; false if not.
   bool drop_oldest(Lane<T>* own, DropCause cause, TimePoint stamped_before);
   /// Drops what is overdue. Returns when the next item will be, or never.
   TimePoint expire(TimePoint now);
   [[nodiscard]] Stats snapshot();
-  [[nodiscard]] Stats stats();
   /// Tells acknowledgements and errors; the token must be free.
   void after();
 
@@ -125,44 +108,6 @@ class StreamCore final : public LaneHome {
     return std::move(options);
   }
 
-  /// One who waits for room. Between its making and wait() the caller looks for room once more.
-  class Waiting {
-   public:
-    explicit Waiting(StreamCore& core, std::uint64_t weight)
-        : core_(core),
-          waiter_(core.room, weight),
-          stuck_(core.stuck_.load(std::memory_order_seq_cst)) {
-      core_.inside_.fetch_add(1, std::memory_order_seq_cst);
-    }
-    Waiting(const Waiting&) = delete;
-    Waiting& operator=(const Waiting&) = delete;
-    ~Waiting() { core_.inside_.fetch_sub(1, std::memory_order_release); }
-
-    /// `accepted`: look again.
-    [[nodiscard]] AppendResult wait(TimePoint deadline);
-
-   private:
-    StreamCore& core_;
-    Room::Waiter waiter_;
-    const std::uint64_t stuck_;
-  };
-
-  AppendResult refuse(AppendResult result) noexcept {
-    refused_[static_cast<std::size_t>(result)].fetch_add(1, std::memory_order_relaxed);
-    return result;
-  }
-
-  /// Bytes that were reserved for an item which may still be refused.
-  struct BytesTaken {
-    Room& room;
-    std::uint64_t weight;
-    ~BytesTaken() {
-      if (weight != 0) room.give(0, weight);
-    }
-  };
-
-  bool drop_for(Lane<T>& lane);
-  bool expire_here();
   /// True when nothing is left and nothing can come.
   bool drop_unclaimed();
   static void lose(void* self, ItemSlots<T>& slots, std::size_t slot) {
@@ -184,109 +129,14 @@ class StreamCore final : public LaneHome {
   std::mutex token;
   Backlog<T> backlog;
   Settlement<T> settlement;
+  Admission<T> admission{*this};
   const std::uint64_t id = ThreadLanes::next_id();
 
  private:
   std::atomic<bool> closed_{false};
   std::atomic<bool> over_{false};
   std::atomic<bool> attached_{false};
-  std::atomic<HostThreads*> host_{nullptr};
-  std::atomic<std::uint64_t> stuck_{0};
-  std::atomic<int> inside_{0};
-  std::atomic<std::uint64_t> dropped_newest_{0};
-  std::atomic<std::uint64_t> refused_[7]{};
 };
-
-template <class T>
-template <class U>
-AppendResult StreamCore<T>::append(Lane<T>& lane, U&& item, Wait wait, TimePoint deadline,
-                                   Luggage luggage) {
-  if (weighs()) luggage.weight = options_.weight(std::as_const(item));
-  if (luggage.weight > room.max_bytes()) return refuse(AppendResult::too_large);
-  const bool bare = !weighs() && luggage.ack == nullptr && luggage.origin == nullptr;
-  std::optional<Waiting> waiting;
-  for (;;) {
-    auto refill = Lane<T>::Refill::no_room;
-    if (luggage.weight == 0 || room.take_bytes(luggage.weight)) {
-      BytesTaken bytes{room, luggage.weight};
-      do {
-        if (bare ? lane.push(std::forward<U>(item)) : lane.push(std::forward<U>(item), luggage)) {
-          bytes.weight = 0;
-          return AppendResult::accepted;
-        }
-        refill = lanes.refill(lane);
-      } while (refill == Lane<T>::Refill::ready);
-    }
-    if (refill == Lane<T>::Refill::closed || closed()) {
-      wake.ring_always();  // an engine that drains may wait for this lane to be quiet
-      return refuse(AppendResult::closed);
-    }
-    if (expires() && expire_here()) continue;
-    switch (options_.overflow) {
-      case Overflow::reject:
-        return refuse(AppendResult::full);
-      case Overflow::drop_newest: {
-        [[maybe_unused]] const T gone(std::forward<U>(item));
-        dropped_newest_.fetch_add(1, std::memory_order_relaxed);
-        if (luggage.ack != nullptr) {
-          luggage.ack->complete(
-              std::make_exception_ptr(NotDelivered(Outcome::dropped, "item dropped: newest")));
-          luggage.ack->release();
-        }
-        return AppendResult::dropped;
-      }
-      case Overflow::drop_oldest:
-        if (!drop_for(lane)) return refuse(AppendResult::full);
-        continue;
-      case Overflow::block:
-        break;
-    }
-    if (wait == Wait::never) return refuse(AppendResult::full);
-    if (!waiting) {
-      waiting.emplace(*this, luggage.weight);
-      continue;  // room that was given back before we counted as waiting told nobody
-    }
-    if (lanes.reclaim()) continue;
-    if (const auto result = waiting->wait(deadline); result != AppendResult::accepted)
-      return refuse(result);
-  }
-}
-
-template <class T>
-template <class It, class S>
-RangeResult StreamCore<T>::append_range(Lane<T>& lane, It first, S last) {
-  RangeResult done;
-  while (first != last) {
-    if constexpr (std::sized_sentinel_for<S, It>) {
-      if (!weighs()) {
-        const std::size_t run = lane.push_run(first, static_cast<std::size_t>(last - first));
-        done.accepted += run;
-        if (run > 0) continue;
-      }
-    }
-    done.result = append(lane, *first, Wait::as_configured);
-    if (done.result != AppendResult::accepted && done.result != AppendResult::dropped) return done;
-    ++done.accepted;
-    ++first;
-  }
-  done.result = AppendResult::accepted;
-  return done;
-}
-
-template <class T>
-AppendResult StreamCore<T>::Waiting::wait(TimePoint deadline) {
-  ThreadRole& role = this_thread_role();
-  if (role.inside_callback_of(&core_)) return AppendResult::would_deadlock;
-  // A callback on the stream's own pool: it may wait while another worker is left to make room.
-  HostThreads* host = core_.host_.load(std::memory_order_acquire);
-  const bool on_host = host != nullptr && role.host == host && role.callback != nullptr;
-  if (on_host && !host->begin_wait()) return AppendResult::would_deadlock;
-  core_.wake.ring_always();
-  const bool changed = waiter_.until(deadline);
-  if (on_host) host->end_wait();
-  if (core_.stuck_.load(std::memory_order_seq_cst) != stuck_) return AppendResult::full;
-  return changed ? AppendResult::accepted : AppendResult::timeout;
-}
 
 template <class T>
 bool StreamCore<T>::drop_oldest(Lane<T>* own, DropCause cause, TimePoint stamped_before) {
@@ -315,7 +165,7 @@ bool StreamCore<T>::drop_oldest(Lane<T>* own, DropCause cause, TimePoint stamped
 }
 
 template <class T>
-bool StreamCore<T>::drop_for(Lane<T>& lane) {
+bool StreamCore<T>::drop_oldest_for(Lane<T>& lane) {
   bool dropped;
   {
     std::lock_guard lock(token);
@@ -343,8 +193,8 @@ TimePoint StreamCore<T>::expire(TimePoint now) {
 }
 
 template <class T>
-bool StreamCore<T>::expire_here() {
-  if (attached()) return false;  // the engine does it
+bool StreamCore<T>::expire_unattended() {
+  if (!expires() || attached()) return false;  // the engine does it
   const std::uint64_t before = settlement.ledger.dropped(DropCause::expired);
   bool any;
   {
@@ -360,18 +210,15 @@ template <class T>
 Stats StreamCore<T>::snapshot() {
   lanes.refresh();
   Stats stats = settlement.ledger;
-  const std::uint64_t newest = dropped_newest_.load(std::memory_order_relaxed);
+  const std::uint64_t newest = admission.dropped_newest();
   stats.dropped_by[static_cast<std::size_t>(DropCause::newest)] += newest;
   stats.accepted = lanes.accepted() + newest;
   stats.pending = stats.accepted - stats.settled() - stats.in_flight;
-  const auto refused = [&](AppendResult r) {
-    return refused_[static_cast<std::size_t>(r)].load(std::memory_order_relaxed);
-  };
-  stats.refused_full = refused(AppendResult::full);
-  stats.refused_closed = refused(AppendResult::closed);
-  stats.refused_timeout = refused(AppendResult::timeout);
-  stats.refused_too_large = refused(AppendResult::too_large);
-  stats.refused_would_deadlock = refused(AppendResult::would_deadlock);
+  stats.refused_full = admission.refused(AppendResult::full);
+  stats.refused_closed = admission.refused(AppendResult::closed);
+  stats.refused_timeout = admission.refused(AppendResult::timeout);
+  stats.refused_too_large = admission.refused(AppendResult::too_large);
+  stats.refused_would_deadlock = admission.refused(AppendResult::would_deadlock);
   stats.offered = stats.accepted + stats.refused();
   stats.bytes = room.bytes();
   return stats;
@@ -394,8 +241,12 @@ void StreamCore<T>::after() {
   room.notify();
   Aftermath<T> told;
   {
-    std::lock_guard lock(token);
-    if (attached() || !settlement.has_aftermath()) return;  // a consumer tells its own
+    std::unique_lock lock(token);
+    if (!settlement.has_aftermath()) return;
+    if (attached()) {  // a consumer tells it, in its order
+      lock.unlock();
+      return wake.ring_always();
+    }
     settlement.collect(told);
   }
   for (auto& [state, error] : told.acks) {
@@ -416,7 +267,7 @@ bool StreamCore<T>::drop_unclaimed() {
 template <class T>
 void StreamCore<T>::end_of_stream() {
   close_input();
-  while (inside_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+  while (admission.anybody_waits()) std::this_thread::yield();
   if (attached()) return;
   while (!drop_unclaimed()) std::this_thread::yield();
   over_.store(true, std::memory_order_release);

@@ -55,8 +55,8 @@ class WeightFunction {
 /// The item type of options that leave it open.
 struct AnyItem {};
 
-/// Settings of a Stream<T>. `StreamOptions` alone, without <T>, carries everything but the weight
-/// function.
+/// Settings of a Stream<T>. `StreamOptions<>` carries everything but the weight function, and
+/// becomes the settings of a stream of any type.
 template <class T = AnyItem>
 struct StreamOptions {
   static constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();

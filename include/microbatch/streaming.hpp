@@ -32,13 +32,13 @@ template <class T, class E, class C>
     if (executor.is_host()) {
       state->place = executor.attach(state->engine);
       state->drive = executor.drive();
-      core.set_host(executor.threads());
+      core.admission.set_host(executor.threads());
     } else {
       // One thread of our own takes the turns; callbacks run on it, or on the executor.
       if (executor) state->engine->dispatch_to(executor);
       state->own_pool = std::make_unique<ThreadPool>(1);
       state->place = state->own_pool->attach(state->engine);
-      if (!executor) core.set_host(&state->own_pool->threads());
+      if (!executor) core.admission.set_host(&state->own_pool->threads());
     }
     state->engine->on_notify([place = std::weak_ptr<Attachment>(state->place)] {
       if (const auto there = place.lock()) there->notify();

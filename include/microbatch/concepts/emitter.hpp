@@ -25,6 +25,7 @@ namespace microbatch {
 ///   void on_commit(window)                    all its items are delivered or dead-lettered
 ///   void on_undo(window)                      some were handed back or abandoned
 ///   static constexpr bool needs_stamps        true: the stream stamps arrivals
+///   static constexpr bool needs_weights       true: the stream must have a weight function
 ///   void on_retune(std::function<void()> f)   a limit can change while running; call f then
 ///
 /// Exactly one of on_commit and on_undo is called, once per window, at its end. None of the
@@ -69,6 +70,8 @@ template <class E>
 concept Retunable = requires(E& e, std::function<void()> f) { e.on_retune(f); };
 template <class E>
 concept StampingEmitter = requires { requires E::needs_stamps; };
+template <class E>
+concept WeighingEmitter = requires { requires E::needs_weights; };
 
 }  // namespace detail
 }  // namespace microbatch

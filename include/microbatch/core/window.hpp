@@ -73,7 +73,7 @@ class Window {
   /// when this one was emitted.
   [[nodiscard]] TimePoint opened_at() const noexcept { return info_->opened_at; }
   [[nodiscard]] TimePoint closed_at() const noexcept { return info_->closed_at; }
-  /// Arrival of the oldest item; only on a stream with arrival stamps, otherwise opened_at().
+  /// Arrival of the oldest item; without arrival stamps, opened_at().
   [[nodiscard]] TimePoint oldest_at() const noexcept { return info_->oldest_at; }
   /// From 1: how often these items have been handed to the callback, this time included.
   [[nodiscard]] std::uint32_t attempt() const noexcept { return attempt_; }

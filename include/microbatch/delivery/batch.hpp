@@ -48,6 +48,7 @@ struct Batch {
   std::exception_ptr put_error;
   bool has_put = false;
 
+  [[nodiscard]] bool has_ended(std::size_t i) const noexcept { return !ended.empty() && ended[i]; }
   [[nodiscard]] std::span<T> span(const RetryPlan::Part& p) noexcept {
     return {items.data() + p.begin, p.size()};
   }

@@ -33,8 +33,8 @@ enum class Isolate : std::uint8_t {
 struct FailurePolicy {
   static constexpr std::uint32_t unbounded = std::numeric_limits<std::uint32_t>::max();
 
-  std::uint32_t max_attempts = 3;             ///< of a whole window, before it is taken apart
-  std::uint32_t max_transient_attempts = 10;  ///< then dead letters; `unbounded` retries for ever
+  std::uint32_t max_attempts = 3;  ///< of a whole window, before it is taken apart
+  std::uint32_t max_transient_attempts = unbounded;  ///< of a transient failure, then dead letters
   Duration first_delay = std::chrono::milliseconds(100);
   Duration max_delay = std::chrono::seconds(30);
   double jitter = 0.5;  ///< a delay is drawn from [(1 - jitter) * d, d]

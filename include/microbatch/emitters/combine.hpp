@@ -17,6 +17,8 @@ class Combined {
  public:
   static constexpr bool needs_stamps = (false || ... || StampingEmitter<Parts>);
 
+  static constexpr bool needs_weights = (false || ... || WeighingEmitter<Parts>);
+
   explicit Combined(Parts... parts) : parts_(std::move(parts)...) {}
 
   template <class T>

@@ -85,6 +85,8 @@ class RunningSums {
 template <class Weight = StoredWeight>
 class WeightWindow {
  public:
+  static constexpr bool needs_weights = std::same_as<Weight, StoredWeight>;
+
   explicit WeightWindow(std::uint64_t limit, Weight weight = {})
       : limit_(detail::checked_size("WeightWindow: limit", limit)), weight_(std::move(weight)) {}
 

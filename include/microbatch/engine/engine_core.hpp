@@ -1,9 +1,7 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <condition_variable>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <stop_token>
@@ -12,9 +10,12 @@
 
 #include "../concepts/executor.hpp"
 #include "../consumer_options.hpp"
-#include "../core/pause.hpp"
 #include "../stream_core.hpp"
 #include "flights.hpp"
+#include "flush_marks.hpp"
+#include "sleeper.hpp"
+#include "teller.hpp"
+#include "ticket.hpp"
 #include "window_former.hpp"
 
 namespace microbatch::detail {
@@ -35,9 +36,7 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
         flights_(*core_, std::move(handler), former_.emitter(),
                  {options.on_failure, options.order,
                   options.max_in_flight != 0 ? options.max_in_flight : workers}),
-        dead_letters_(options.dead_letters),
-        max_kept_(options.max_kept_dead_letters),
-        on_error_(options.on_error) {}
+        teller_(*core_, options.dead_letters, options.max_kept_dead_letters, options.on_error) {}
 
   /// Before anything else; throws ConfigError where the emitter could never be ready.
   void start() {
@@ -51,9 +50,8 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
 
   Turn turn(bool may_spin) override { return turn_at(core_->clock.now(), may_spin); }
   void perform(void* job) override {
-    auto& batch = *static_cast<Batch<T>*>(job);
-    if (executor_) return dispatch(batch);
-    run(batch);
+    if (executor_) return dispatch(job);
+    run(job);
   }
   [[nodiscard]] TimePoint now() const noexcept override { return core_->clock.now(); }
   [[nodiscard]] bool runs_by_itself() const noexcept override {
@@ -68,7 +66,7 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
       for (;;) {
         if (Batch<T>* batch = next_batch(now)) {
           turn.job = batch;
-          turn.more = flights_.has_free_worker() && flights_.free_slots() > 0;
+          turn.more = flights_.can_begin();
           break;
         }
         if (sleep(may_spin, turn.next)) break;
@@ -81,6 +79,20 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
     return turn;
   }
 
+  // For the thread that a job was handed to: here, or through a Ticket.
+
+  void run(void* job) {
+    auto& batch = *static_cast<Batch<T>*>(job);
+    flights_.run(batch, stop_.get_token());
+    {
+      std::lock_guard token(core_->token);
+      flights_.complete(batch, core_->clock.now(), draining_);
+    }
+    after();
+  }
+  void refused(void* job, const std::exception_ptr& error);
+  void ring() { core_->wake.ring_always(); }
+
   // From any thread.
 
   /// A partial window of whatever is in now; true when it has settled by the deadline.
@@ -89,15 +101,14 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
   bool drain(TimePoint deadline, const std::function<void()>& drive);
   void ask_flush() {
     std::lock_guard token(core_->token);
-    mark_flush();
+    flush_.ask(former_.pending());
   }
   /// Like drain, without waiting; `finished` is called once, by the thread that finds the end.
   void begin_drain(std::function<void()> finished = {}) {
     core_->close_input();
     {
       std::lock_guard token(core_->token);
-      draining_ = true;
-      flights_.hurry(core_->clock.now());
+      begin_draining();
       if (finished) on_finished_ = std::move(finished);
     }
     core_->wake.ring_always();
@@ -111,18 +122,14 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
   [[nodiscard]] Stats stats() {
     std::lock_guard lock(core_->token);
     Stats stats = core_->snapshot();
-    stats.dead_letters_lost = lost_letters_.load(std::memory_order_relaxed);
+    stats.dead_letters_lost = teller_.lost();
     return stats;
   }
   [[nodiscard]] bool finished() {
     std::lock_guard lock(core_->token);
     return finished_;
   }
-  [[nodiscard]] std::vector<DeadLetter<T>> take_dead_letters() {
-    std::lock_guard lock(letters_mutex_);
-    return {std::make_move_iterator(kept_.begin()),
-            std::make_move_iterator(std::exchange(kept_, {}).end())};
-  }
+  [[nodiscard]] std::vector<DeadLetter<T>> take_dead_letters() { return teller_.take_kept(); }
   [[nodiscard]] StreamCore<T>& core() noexcept { return *core_; }
   /// Once, when nothing is put any more.
   void close_sink() {
@@ -152,22 +159,20 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
  private:
   void begin_turn(TimePoint now) {
     core_->lanes.refresh();
-    if (std::exchange(armed_, false)) {
-      core_->backlog.noticed_at = std::min(core_->wake.rung_at(), now);
-      core_->wake.disarm();
-      if (!draining_) core_->lanes.disarm();
-    } else {
-      core_->backlog.noticed_at = now;
-    }
+    core_->backlog.noticed_at = sleeper_.wake_up(now);
     expiry_ = core_->expire(now);
+    if (core_->closed() && !draining_) begin_draining();
+  }
+  void begin_draining() {
+    draining_ = true;
+    flights_.hurry(core_->clock.now());
   }
 
   /// What is to run next: a retry, a put whose turn has come, or a new window.
   Batch<T>* next_batch(TimePoint now) {
     if (Batch<T>* batch = flights_.next_job(now)) return batch;
-    const std::size_t slots = finished_ ? 0 : flights_.free_slots();
-    if (slots == 0 || !flights_.has_free_worker()) return nullptr;
-    core_->backlog.free_workers = slots;
+    if (finished_ || !flights_.can_begin()) return nullptr;
+    core_->backlog.free_workers = flights_.free_slots();
     Batch<T>& batch = flights_.spare();
     if (!form(now, batch) && !form_partial(now, batch)) return nullptr;
     flights_.launch(batch, now);
@@ -175,70 +180,41 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
   }
 
   bool form(TimePoint now, Batch<T>& batch) {
-    const bool sweeping_for_flush = flushing() && !core_->lanes.passed_marks();
+    const bool for_flush = flush_.sweeping();
     const bool formed = former_.form(now, batch);
-    if (sweeping_for_flush) flush_until_ = former_.pending().end_position();
+    if (for_flush) flush_.swept(former_.pending());
     return formed;
   }
 
   /// The emitter waits. Is there a reason not to?
   bool form_partial(TimePoint now, Batch<T>& batch) {
     if (draining_) return former_.form_partial(now, Reason::close, batch);
-    if (flushing()) {
-      const auto& pending = former_.pending();
-      const bool some_left =
-          pending.first_position() < flush_until_ || pending.total() > pending.size();
-      if (some_left && former_.form_partial(now, Reason::flush, batch)) return true;
-      flushed_ = flushes_;
-      flush_below_ = flights_.next_sequence();
+    if (flush_.active()) {
+      if (flush_.some_left(former_.pending()) && former_.form_partial(now, Reason::flush, batch))
+        return true;
+      flush_.formed(flights_.next_sequence());
     }
     if (flights_.idle() && core_->room.is_short()) {
       if (former_.form_partial(now, Reason::capacity, batch)) return true;
-      if (former_.pending().total() > 0) core_->tell_stuck();
+      if (former_.pending().total() > 0) core_->admission.tell_stuck();
     }
     return false;
   }
 
-  /// Arms the lanes and tells when to come back; false if meanwhile something came.
+  /// Tells when to come back, if nobody rings earlier; false if meanwhile something came.
   bool sleep(bool may_spin, TimePoint& next) {
     next = std::min(flights_.next_due(), expiry_);
-    if (draining_ || finished_) return true;  // the lanes ring by themselves when they end
-    const bool can_form = flights_.has_free_worker() && flights_.free_slots() > 0;
-    if (!can_form) return true;
+    if (finished_ || !flights_.can_begin()) return true;  // the end of a job is a reason to wake up
+    if (draining_) return core_->lanes.drained() || sleeper_.sleep_until_quiet();
     const Readiness& verdict = former_.verdict();
     next = std::min(next, verdict.at);
+    if (core_->room.has_waiters())
+      return sleeper_.sleep_until(1, may_spin);  // to flush it for them
+    if (verdict.at_items == npos) return true;
     const std::uint64_t pending = former_.pending().total();
-    std::uint64_t wanted = nothing;
-    if (verdict.at_items != npos)
-      wanted = verdict.at_items > pending ? verdict.at_items - pending : 1;
-    if (core_->room.has_waiters()) wanted = 1;  // any item may be the one to flush for them
-    if (wanted == nothing) return true;
-    if (may_spin && spin_until(wanted)) return false;
-    return arm_for(wanted);
+    return sleeper_.sleep_until(verdict.at_items > pending ? verdict.at_items - pending : 1,
+                                may_spin);
   }
-
-  bool arm_for(std::uint64_t wanted) {
-    auto& lanes = core_->lanes;
-    core_->wake.arm();
-    armed_ = true;
-    if (lanes.arm(wanted)) {
-      lanes.barrier();
-      lanes.refresh();
-      if (lanes.waiting() < wanted) {
-        lanes.mark_round();
-        return true;
-      }
-    }
-    armed_ = false;
-    core_->wake.disarm();
-    lanes.disarm();
-    return false;
-  }
-
-  /// A short wait for what is about to come, longer while that pays off. Gives up quickly.
-  bool spin_until(std::uint64_t wanted) noexcept;
-
-  [[nodiscard]] bool flushing() const noexcept { return flushed_ != flushes_; }
 
   /// After a turn that found nothing to run.
   void finish_if_done() {
@@ -256,116 +232,47 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
   void notify_waiters() {
     if (waiters_ > 0) changed_.notify_all();
   }
-  /// Everything that has been settled has been told, too.
-  [[nodiscard]] bool all_told() const noexcept {
-    return !telling_ && !core_->settlement.has_aftermath();
+  void after() {
+    core_->room.notify();
+    teller_.tell([this] { notify_waiters(); });
   }
 
-  void dispatch(Batch<T>& batch);
-  void run(Batch<T>& batch) {
-    flights_.run(batch, stop_.get_token());
-    {
-      std::lock_guard token(core_->token);
-      flights_.complete(batch, core_->clock.now(), draining_);
-    }
-    after();
-  }
-  void refused(Batch<T>& batch, const std::exception_ptr& error);
+  void dispatch(void* job);
   template <class Done>
   bool wait(TimePoint deadline, const std::function<void()>& drive, Done done);
-  std::uint64_t mark_flush() {
-    core_->lanes.mark();
-    flush_until_ = std::max(flush_until_, former_.pending().end_position());
-    return ++flushes_;
-  }
-  void after();
-  void tell(Aftermath<T>& told);
-  void keep(DeadLetter<T>&& letter);
-
   std::shared_ptr<StreamCore<T>> core_;
   WindowFormer<T> former_;
   Flights<T> flights_;
+  Sleeper<T> sleeper_{*core_};
+  Teller<T> teller_;
   AnyExecutor executor_;
   std::stop_source stop_;
 
   // Under the token.
   std::condition_variable changed_;
   int waiters_ = 0;
-  std::uint64_t flushes_ = 0;      // asked for
-  std::uint64_t flushed_ = 0;      // formed
-  std::uint64_t flush_below_ = 0;  // windows numbered below it belong to them
-  std::uint64_t flush_until_ = 0;  // positions below it, too
+  FlushMarks<T> flush_{core_->lanes};
   TimePoint expiry_ = never;
-  bool armed_ = false;
   bool draining_ = false;
   bool finished_ = false;
   std::function<void()> on_finished_;
-  std::size_t spins_ = 256;
-  static constexpr std::uint64_t nothing = ~std::uint64_t{0};
-
-  // Telling: one thread at a time, in order.
-  bool telling_ = false;  // under the token
-  Aftermath<T> told_;     // the teller's
-  DeadLetterHandler<T> dead_letters_;
-  const std::size_t max_kept_;
-  std::function<void(const BackgroundError&)> on_error_;
-  std::mutex letters_mutex_;
-  std::deque<DeadLetter<T>> kept_;
-  std::atomic<std::uint64_t> lost_letters_{0};
 };
 
 template <class T>
-bool EngineCore<T>::spin_until(std::uint64_t wanted) noexcept {
-  constexpr std::size_t least = 32;
-  constexpr std::size_t most = 2048;
-  for (std::size_t i = 0; i < spins_; i += 1 + core_->lanes.count() / 8) {
-    if (core_->lanes.waiting() >= wanted) {
-      spins_ = std::min(most, spins_ * 2);
-      return true;
-    }
-    pause();
-  }
-  spins_ = std::max(least, spins_ / 2);
-  return false;
-}
-
-template <class T>
-void EngineCore<T>::dispatch(Batch<T>& batch) {
-  /// Goes with the task; tells when the task is destroyed unrun.
-  class Ticket {
-   public:
-    Ticket(std::shared_ptr<EngineCore> engine, Batch<T>& batch) noexcept
-        : engine_(std::move(engine)), batch_(&batch) {}
-    Ticket(Ticket&&) noexcept = default;
-    Ticket& operator=(Ticket&&) = delete;
-    ~Ticket() {
-      if (engine_)
-        engine_->refused(*batch_, std::make_exception_ptr(ExecutorError(
-                                      "executor: it destroyed a task without running it")));
-    }
-    void operator()() {
-      const auto engine = std::move(engine_);
-      engine->run(*batch_);
-      engine->core_->wake.ring_always();
-    }
-
-   private:
-    std::shared_ptr<EngineCore> engine_;
-    Batch<T>* batch_;
-  };
+void EngineCore<T>::dispatch(void* job) {
   try {
-    executor_.execute(Task(Ticket(this->shared_from_this(), batch)));
-  } catch (...) {  // the task was destroyed on the way and has told that it did not run
+    executor_.execute(Task(Ticket<EngineCore>(this->shared_from_this(), job)));
+  } catch (...) {  // the ticket was destroyed on the way and has told that nothing ran
     std::lock_guard token(core_->token);
     core_->settlement.report(BackgroundError::Where::executor, std::current_exception());
   }
 }
 
 template <class T>
-void EngineCore<T>::refused(Batch<T>& batch, const std::exception_ptr& error) {
+void EngineCore<T>::refused(void* job, const std::exception_ptr& error) {
   {
     std::lock_guard token(core_->token);
-    flights_.not_run(batch, core_->clock.now(), draining_, error);
+    flights_.not_run(*static_cast<Batch<T>*>(job), core_->clock.now(), draining_, error);
     notify_waiters();
   }
   after();
@@ -399,22 +306,19 @@ bool EngineCore<T>::flush(TimePoint deadline, const std::function<void()>& drive
         "Consumer::flush: called from inside the consumer's own callback, which it would wait for");
   std::unique_lock token(core_->token);
   if (finished_) return true;
-  const std::uint64_t mine = mark_flush();
+  typename FlushMarks<T>::Wish wish(flush_, flush_.ask(former_.pending()));
   token.unlock();
   core_->wake.ring_always();
-  std::uint64_t below = nothing;
   return wait(deadline, drive, [&] {
-    if (finished_) return true;
-    if (flushed_ < mine) return false;
-    if (below == nothing) below = flush_below_;
-    return flights_.settled_below() >= below && all_told();
+    return finished_ || (wish.settled(flights_.settled_below()) && teller_.all_told());
   });
 }
 
 template <class T>
 bool EngineCore<T>::drain(TimePoint deadline, const std::function<void()>& drive) {
   begin_drain();
-  return wait(deadline, drive, [&] { return (finished_ || flights_.refused()) && all_told(); });
+  return wait(deadline, drive,
+              [&] { return (finished_ || flights_.refused()) && teller_.all_told(); });
 }
 
 template <class T>
@@ -453,75 +357,6 @@ CloseResult<T> EngineCore<T>::finish() {
   after();
   core_->detach();
   return result;
-}
-
-template <class T>
-void EngineCore<T>::after() {
-  core_->room.notify();
-  std::unique_lock token(core_->token);
-  if (telling_ || !core_->settlement.has_aftermath()) return;  // whoever is telling tells this, too
-  telling_ = true;
-  while (core_->settlement.has_aftermath()) {
-    core_->settlement.collect(told_);
-    token.unlock();
-    tell(told_);
-    token.lock();
-  }
-  telling_ = false;
-  notify_waiters();
-}
-
-template <class T>
-void EngineCore<T>::tell(Aftermath<T>& told) {
-  const InsideCallback inside(core_.get());  // an observer that waited for us would wait for itself
-  const auto report = [&](BackgroundError::Where where) {
-    const auto error = std::current_exception();
-    told.errors.push_back({where, error, text_of(error)});
-  };
-  for (auto& letter : told.letters) {
-    try {
-      if (dead_letters_) {
-        dead_letters_(letter);
-        continue;
-      }
-    } catch (...) {
-      report(BackgroundError::Where::dead_letters);
-    }
-    keep(std::move(letter));
-  }
-  for (auto& [state, error] : told.acks) {
-    try {
-      state->complete(error);
-    } catch (...) {
-      report(BackgroundError::Where::acknowledgement);
-    }
-    state->release();
-  }
-  for (const Origin& origin : told.commits) {
-    try {
-      core_->settlement.commit(origin);
-    } catch (...) {
-      report(BackgroundError::Where::source);
-    }
-  }
-  if (!on_error_) return;
-  for (const auto& error : told.errors) {
-    try {
-      on_error_(error);
-    } catch (...) {  // there is nobody left to tell
-    }
-  }
-}
-
-template <class T>
-void EngineCore<T>::keep(DeadLetter<T>&& letter) {
-  std::lock_guard lock(letters_mutex_);
-  if (max_kept_ == 0 || kept_.size() == max_kept_) {
-    lost_letters_.fetch_add(1, std::memory_order_relaxed);
-    if (max_kept_ == 0) return;
-    kept_.pop_front();
-  }
-  kept_.push_back(std::move(letter));
 }
 
 }  // namespace microbatch::detail

@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "../consumer_options.hpp"
+#include "../core/split_mix.hpp"
 #include "../core/thread_role.hpp"
 #include "../delivery/batch.hpp"
+#include "../delivery/ending.hpp"
 #include "../stream_core.hpp"
 #include "emitter_handle.hpp"
 
@@ -123,7 +125,8 @@ class Flights {
     return nullptr;
   }
   [[nodiscard]] std::size_t out() const noexcept { return out_; }
-  [[nodiscard]] bool has_free_worker() const noexcept { return out_ < slots(); }
+  /// Whether one more window could be handed over right now.
+  [[nodiscard]] bool can_begin() const noexcept { return out_ < slots() && free_slots() > 0; }
 
   /// When the next retry is due, or never.
   [[nodiscard]] TimePoint next_due() const noexcept {
@@ -187,9 +190,9 @@ class Flights {
     refused_ = true;
     if (batch.given_up) return release(batch);
     if (batch.next == Batch<T>::Next::call) batch.plan.put_back();
-    batch.due = draining ? never : later(now, rules_.on_failure.delay(1 + refusals_++, random()));
+    batch.due = draining ? never : later(now, rules_.on_failure.delay(1 + refusals_++, random_()));
   }
-  /// The executor refused the last job; a drain need not wait for it.
+  /// The executor has refused a job; a drain need not wait for it.
   [[nodiscard]] bool refused() const noexcept { return refused_; }
 
   /// The stream drains: nobody waits for evidence from other windows any more.
@@ -209,12 +212,12 @@ class Flights {
       if (batch->out) {
         batch->given_up = true;
         const auto begin = batch->part.begin;
-        end_items(*batch, begin, batch->part.end, Outcome::abandoned);
+        ending_.end(*batch, begin, batch->part.end, Outcome::abandoned);
       }
       for (std::size_t i = 0; i < batch->items.size() && batch->unsettled > 0; ++i) {
-        if (has_ended(*batch, i)) continue;
+        if (batch->has_ended(i)) continue;
         each(batch->items.slots(), batch->items.slot(i));
-        end_items(*batch, i, i + 1, Outcome::handed_back);
+        ending_.end(*batch, i, i + 1, Outcome::handed_back);
       }
       tell_emitter(*batch);
       if (!batch->out) release(*batch);
@@ -245,18 +248,18 @@ class Flights {
     for (const Rejection& rejection : rejected) {
       const std::size_t i = part.begin + rejection.index;
       if (i < from) continue;  // rejected twice
-      end_items(batch, from, i, Outcome::delivered);
+      ending_.end(batch, from, i, Outcome::delivered);
       from = i + 1;
       if (rules_.on_failure.classified(rejection.error) == Failure::transient &&
           part.attempts < rules_.on_failure.max_transient_attempts) {
         batch.plan.hold_item(static_cast<std::uint32_t>(i), rejection.error);
       } else {
-        bury(batch, i, part.attempts, rejection.error);
+        ending_.bury(batch, i, part.attempts, rejection.error);
       }
     }
     const bool held = !rejected.empty();
     rejected.clear();
-    end_items(batch, from, part.end, Outcome::delivered);
+    ending_.end(batch, from, part.end, Outcome::delivered);
     batch.put_failures = 0;
     batch.next = Batch<T>::Next::call;
     if (held)
@@ -272,7 +275,7 @@ class Flights {
     batch.plan.failed(std::move(error), kind, rules_.on_failure, evidence(now, draining),
                       [&](const RetryPlan::Part& dead) {
                         for (std::size_t i = dead.begin; i < dead.end; ++i)
-                          bury(batch, i, dead.attempts, dead.error);
+                          ending_.bury(batch, i, dead.attempts, dead.error);
                       });
     batch.probe_granted = false;
     go_on(batch, now);
@@ -285,13 +288,13 @@ class Flights {
     if (draining && rules_.on_failure.max_transient_attempts != FailurePolicy::unbounded &&
         batch.put_failures >= rules_.on_failure.max_transient_attempts) {
       for (std::size_t i = batch.part.begin; i < batch.part.end; ++i)
-        bury(batch, i, batch.part.attempts, error);
+        ending_.bury(batch, i, batch.part.attempts, error);
       batch.next = Batch<T>::Next::call;
       batch.plan.succeeded();
       return go_on(batch, now);
     }
     batch.next = Batch<T>::Next::put;
-    batch.due = later(now, rules_.on_failure.delay(batch.put_failures, random()));
+    batch.due = later(now, rules_.on_failure.delay(batch.put_failures, random_()));
   }
 
   /// After an attempt has been judged.
@@ -301,7 +304,7 @@ class Flights {
         batch.due = now;
         break;
       case RetryPlan::Next::wait:
-        batch.due = later(now, rules_.on_failure.delay(batch.plan.failures(), random()));
+        batch.due = later(now, rules_.on_failure.delay(batch.plan.failures(), random_()));
         batch.plan.resume();
         break;
       case RetryPlan::Next::done:
@@ -336,49 +339,11 @@ class Flights {
     }
   }
 
-  [[nodiscard]] static bool has_ended(const Batch<T>& batch, std::size_t i) noexcept {
-    return !batch.ended.empty() && batch.ended[i];
-  }
-
-  void end_items(Batch<T>& batch, std::size_t from, std::size_t to, Outcome outcome,
-                 std::exception_ptr error = nullptr) {
-    if (from == to) return;
-    const std::size_t n = to - from;
-    core_.settlement.settle(batch.items.slots(), batch.items.slot(from), n, outcome,
-                            std::move(error));
-    core_.settlement.ledger.in_flight -= n;
-    batch.unsettled -= n;
-    if (n == batch.items.size()) return;
-    if (batch.ended.empty()) batch.ended.resize(batch.items.size(), false);
-    std::fill(batch.ended.begin() + static_cast<std::ptrdiff_t>(from),
-              batch.ended.begin() + static_cast<std::ptrdiff_t>(to), true);
-  }
-
-  void bury(Batch<T>& batch, std::size_t i, std::uint32_t attempts,
-            const std::exception_ptr& error) {
-    try {
-      core_.settlement.bury({.item = std::move(batch.items[i]),
-                             .error = text_of(error),
-                             .exception = error,
-                             .attempts = attempts,
-                             .sequence = batch.info.sequence});
-    } catch (...) {  // the item's move threw: it ends all the same
-      core_.settlement.report(BackgroundError::Where::item, std::current_exception());
-    }
-    end_items(batch, i, i + 1, Outcome::dead_lettered, error);
-  }
-
-  [[nodiscard]] double random() noexcept {  // splitmix64
-    std::uint64_t z = (seed_ += 0x9E3779B97F4A7C15ULL);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-    return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1.0p-53;
-  }
-
   StreamCore<T>& core_;
   std::unique_ptr<Handler<T>> handler_;
   EmitterHandle<T>& emitter_;
   const Rules rules_;
+  Ending<T> ending_{core_.settlement};
 
   std::vector<std::unique_ptr<Batch<T>>> batches_;
   std::vector<Batch<T>*> free_;
@@ -389,7 +354,7 @@ class Flights {
   TimePoint last_success_{};
   std::uint32_t refusals_ = 0;
   bool refused_ = false;
-  std::uint64_t seed_ = core_.id;
+  SplitMix random_{core_.id};
 };
 
 }  // namespace microbatch::detail

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -127,10 +128,14 @@ class WindowFormer {
     batch.info.reason = readiness.reason;
     batch.info.opened_at = bounds.first;
     batch.info.closed_at = bounds.second;
-    batch.info.oldest_at = core_.backlog.stamped && !batch.items.empty()
-                               ? batch.items.slots().stamp(batch.items.slot(0))
-                               : bounds.first;
+    batch.info.oldest_at = oldest(batch.items).value_or(bounds.first);
     return true;
+  }
+
+  [[nodiscard]] std::optional<TimePoint> oldest(const ItemBuffer<T>& items) const noexcept {
+    if (!core_.backlog.stamped || items.empty()) return {};
+    const TimePoint* stamps = items.slots().stamps.get() + items.slot(0);
+    return *std::min_element(stamps, stamps + items.size());
   }
 
   bool not_ready() noexcept {

@@ -81,7 +81,7 @@ class Lane {
       if (luggage.ack != nullptr) slots.set(slots.acks, slot, luggage.ack);
     } catch (...) {
       slots.blank(slot, 1);
-      gate_.leave();
+      withdraw();
       throw;
     }
     construct(cursor_, std::forward<U>(item));
@@ -231,14 +231,20 @@ class Lane {
       try {
         ::new (static_cast<void*>(at)) T(std::forward<U>(item));
       } catch (...) {
-        gate_.leave();
+        withdraw();
         throw;
       }
     }
   }
 
+  /// A constructor threw after the claim; an engine that drains may be waiting for this lane.
+  void withdraw() {
+    gate_.leave();
+    shared_.wake.ring();
+  }
+
   void finish(std::size_t made) {
-    if (made == 0) return gate_.leave();
+    if (made == 0) return withdraw();
     // relaxed: use_stamps() either sees our claim or is seen here; see enter().
     const bool wake =
         stamped_.load(std::memory_order_relaxed) ? publish_stamped(made) : gate_.publish(made);

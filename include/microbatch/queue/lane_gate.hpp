@@ -24,7 +24,7 @@ namespace microbatch::detail {
 /// is a compare-exchange, because the consumer may have sealed the lane: then the item takes a new
 /// stamp.
 ///
-/// The proof of every order stands in docs/memory-model.md, the model in tests/model/lane_gate.cpp.
+/// The proof of every order stands in docs/memory-model.md, the models in tests/model/.
 class LaneGate {
  public:
   static constexpr std::uint64_t nobody = std::numeric_limits<std::uint64_t>::max();

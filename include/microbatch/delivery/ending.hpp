@@ -1,0 +1,54 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <utility>
+
+#include "batch.hpp"
+#include "settlement.hpp"
+
+namespace microbatch::detail {
+
+/// How items that are in a window end: Settlement, and the batch's own count of what is left of it.
+///
+/// Threads: whoever holds the token.
+template <class T>
+class Ending {
+ public:
+  explicit Ending(Settlement<T>& settlement) noexcept : settlement_(settlement) {}
+
+  void end(Batch<T>& batch, std::size_t from, std::size_t to, Outcome outcome,
+           std::exception_ptr error = nullptr) {
+    if (from == to) return;
+    const std::size_t n = to - from;
+    settlement_.settle(batch.items.slots(), batch.items.slot(from), n, outcome, std::move(error));
+    settlement_.ledger.in_flight -= n;
+    batch.unsettled -= n;
+    if (n == batch.items.size()) return;
+    if (batch.ended.empty()) batch.ended.resize(batch.items.size(), false);
+    const auto first = batch.ended.begin() + static_cast<std::ptrdiff_t>(from);
+    std::fill(first, first + static_cast<std::ptrdiff_t>(n), true);
+  }
+
+  /// Item i goes to the dead letters.
+  void bury(Batch<T>& batch, std::size_t i, std::uint32_t attempts,
+            const std::exception_ptr& error) {
+    try {
+      settlement_.bury({.item = std::move(batch.items[i]),
+                        .error = text_of(error),
+                        .exception = error,
+                        .attempts = attempts,
+                        .sequence = batch.info.sequence});
+    } catch (...) {  // the item's move threw: it ends all the same
+      settlement_.report(BackgroundError::Where::item, std::current_exception());
+    }
+    end(batch, i, i + 1, Outcome::dead_lettered, error);
+  }
+
+ private:
+  Settlement<T>& settlement_;
+};
+
+}  // namespace microbatch::detail
