@@ -113,17 +113,25 @@ class AllOf : public Combined<Parts...> {
   Readiness window_ready(Pending<T>& pending, TimePoint now) {
     Readiness whole{.ready = true};
     bool any = false;
+    std::size_t missing = 0;  // what the neediest part that waits for items alone waits for
+    bool time_helps = false;
     this->for_each([&](auto& part) {
       const Readiness verdict = part.window_ready(pending, now);
       narrow(whole, verdict, !verdict.ready);
-      whole.ready = whole.ready && verdict.ready;
       if (verdict.ready) {
         any = true;
         whole.reason = verdict.reason;
+        return;
       }
+      whole.ready = false;
+      if (verdict.at != never)
+        time_helps = true;
+      else if (verdict.at_items != npos)
+        missing = std::max(missing, verdict.at_items);
     });
-    // One part's limit can keep another from ever being ready: a window that may not grow leaves.
-    if (any && pending.size() >= whole.limit) whole.ready = true;
+    // A limit of one part can keep another from ever being ready: what cannot grow leaves.
+    if (any && !time_helps && pending.size() >= whole.limit && missing > whole.limit)
+      whole.ready = true;
     return whole;
   }
 };

@@ -86,7 +86,7 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
     flights_.run(batch, stop_.get_token());
     {
       std::lock_guard token(core_->token);
-      flights_.complete(batch, core_->clock.now(), draining_);
+      flights_.complete(batch, core_->clock.now());
     }
     after();
   }
@@ -103,12 +103,14 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
     std::lock_guard token(core_->token);
     flush_.ask(former_.pending());
   }
-  /// Like drain, without waiting; `finished` is called once, by the thread that finds the end.
+  /// Like drain without a deadline and without waiting for it; `finished` is called once, by the
+  /// thread that finds the end.
   void begin_drain(std::function<void()> finished = {}) {
     core_->close_input();
     {
       std::lock_guard token(core_->token);
-      begin_draining();
+      draining_ = true;
+      flights_.begin_last_chance(core_->clock.now());
       if (finished) on_finished_ = std::move(finished);
     }
     core_->wake.ring_always();
@@ -161,11 +163,7 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
     core_->lanes.refresh();
     core_->backlog.noticed_at = sleeper_.wake_up(now);
     expiry_ = core_->expire(now);
-    if (core_->closed() && !draining_) begin_draining();
-  }
-  void begin_draining() {
-    draining_ = true;
-    flights_.hurry(core_->clock.now());
+    if (core_->closed()) draining_ = true;
   }
 
   /// What is to run next: a retry, a put whose turn has come, or a new window.
@@ -272,7 +270,7 @@ template <class T>
 void EngineCore<T>::refused(void* job, const std::exception_ptr& error) {
   {
     std::lock_guard token(core_->token);
-    flights_.not_run(*static_cast<Batch<T>*>(job), core_->clock.now(), draining_, error);
+    flights_.not_run(*static_cast<Batch<T>*>(job), core_->clock.now(), error);
     notify_waiters();
   }
   after();
@@ -316,7 +314,10 @@ bool EngineCore<T>::flush(TimePoint deadline, const std::function<void()>& drive
 
 template <class T>
 bool EngineCore<T>::drain(TimePoint deadline, const std::function<void()>& drive) {
-  begin_drain();
+  if (deadline == never)
+    begin_drain();
+  else
+    core_->close_input();  // failures go on being retried until then
   return wait(deadline, drive,
               [&] { return (finished_ || flights_.refused()) && teller_.all_told(); });
 }

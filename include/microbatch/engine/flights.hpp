@@ -162,19 +162,18 @@ class Flights {
     }
   }
 
-  /// `draining`: no more input will come.
-  void complete(Batch<T>& batch, TimePoint now, bool draining) {
+  void complete(Batch<T>& batch, TimePoint now) {
+    refused_ = false;
+    refusals_ = 0;
     batch.out = false;
     --out_;
     if (batch.given_up) return release(batch);
-    if (batch.call_error)
-      return call_failed(batch, std::exchange(batch.call_error, nullptr), now, draining);
+    if (batch.call_error) return call_failed(batch, std::exchange(batch.call_error, nullptr), now);
     if (batch.next == Batch<T>::Next::call) {
       ++successes_;
       last_success_ = now;
     }
-    if (batch.put_error)
-      return put_failed(batch, std::exchange(batch.put_error, nullptr), now, draining);
+    if (batch.put_error) return put_failed(batch, std::exchange(batch.put_error, nullptr), now);
     if (rules_.order == Order::committed_in_order && batch.next == Batch<T>::Next::call) {
       batch.next = Batch<T>::Next::turn;  // next_job goes on with it when it is first
       return;
@@ -183,20 +182,21 @@ class Flights {
   }
 
   /// The executor would not take it, or destroyed it unrun: nothing was called.
-  void not_run(Batch<T>& batch, TimePoint now, bool draining, const std::exception_ptr& error) {
+  void not_run(Batch<T>& batch, TimePoint now, const std::exception_ptr& error) {
     core_.settlement.report(BackgroundError::Where::executor, error);
     batch.out = false;
     --out_;
     refused_ = true;
     if (batch.given_up) return release(batch);
     if (batch.next == Batch<T>::Next::call) batch.plan.put_back();
-    batch.due = draining ? never : later(now, rules_.on_failure.delay(1 + refusals_++, random_()));
+    batch.due = later(now, rules_.on_failure.delay(++refusals_, random_()));
   }
   /// The executor has refused a job; a drain need not wait for it.
   [[nodiscard]] bool refused() const noexcept { return refused_; }
 
-  /// The stream drains: nobody waits for evidence from other windows any more.
-  void hurry(TimePoint now) noexcept {
+  /// A drain without a deadline has begun: nobody waits for evidence from other windows any more.
+  void begin_last_chance(TimePoint now) noexcept {
+    last_chance_ = true;
     for (Batch<T>* batch : active_)
       if (!batch->out && batch->plan.stalled()) batch->due = now;
   }
@@ -233,10 +233,10 @@ class Flights {
     return !batch.out && batch.plan.stalled();
   }
 
-  [[nodiscard]] RetryPlan::Evidence evidence(TimePoint now, bool draining) const noexcept {
+  [[nodiscard]] RetryPlan::Evidence evidence(TimePoint now) const noexcept {
     return {.successes = successes_,
             .recent = successes_ > 0 && now < later(last_success_, rules_.on_failure.recently),
-            .last_chance = draining};
+            .last_chance = last_chance_};
   }
 
   void delivered(Batch<T>& batch, TimePoint now) {
@@ -269,7 +269,7 @@ class Flights {
     go_on(batch, now);
   }
 
-  void call_failed(Batch<T>& batch, std::exception_ptr error, TimePoint now, bool draining) {
+  void call_failed(Batch<T>& batch, std::exception_ptr error, TimePoint now) {
     core_.settlement.report(BackgroundError::Where::callback, error);
     const Failure kind = rules_.on_failure.classified(error);
     batch.plan.failed(std::move(error), kind, rules_.on_failure, evidence(now, draining),
@@ -282,10 +282,10 @@ class Flights {
   }
 
   /// The result is kept and put again; only a drain gives up after a while.
-  void put_failed(Batch<T>& batch, std::exception_ptr error, TimePoint now, bool draining) {
+  void put_failed(Batch<T>& batch, std::exception_ptr error, TimePoint now) {
     core_.settlement.report(BackgroundError::Where::sink, error);
     ++batch.put_failures;
-    if (draining && rules_.on_failure.max_transient_attempts != FailurePolicy::unbounded &&
+    if (last_chance_ && rules_.on_failure.max_transient_attempts != FailurePolicy::unbounded &&
         batch.put_failures >= rules_.on_failure.max_transient_attempts) {
       for (std::size_t i = batch.part.begin; i < batch.part.end; ++i)
         ending_.bury(batch, i, batch.part.attempts, error);
@@ -354,6 +354,7 @@ class Flights {
   TimePoint last_success_{};
   std::uint32_t refusals_ = 0;
   bool refused_ = false;
+  bool last_chance_ = false;
   SplitMix random_{core_.id};
 };
 
