@@ -272,7 +272,7 @@ class Flights {
   void call_failed(Batch<T>& batch, std::exception_ptr error, TimePoint now) {
     core_.settlement.report(BackgroundError::Where::callback, error);
     const Failure kind = rules_.on_failure.classified(error);
-    batch.plan.failed(std::move(error), kind, rules_.on_failure, evidence(now, draining),
+    batch.plan.failed(std::move(error), kind, rules_.on_failure, evidence(now),
                       [&](const RetryPlan::Part& dead) {
                         for (std::size_t i = dead.begin; i < dead.end; ++i)
                           ending_.bury(batch, i, dead.attempts, dead.error);
