@@ -23,7 +23,7 @@ bool has_asymmetric_barrier() noexcept {
 #endif
 }
 
-void heavy_barrier(bool asymmetric) noexcept {
+void heavy_barrier([[maybe_unused]] bool asymmetric) noexcept {
 #ifdef MICROBATCH_HAS_MEMBARRIER
   if (asymmetric) {
     ::syscall(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);

@@ -37,6 +37,10 @@ class ThreadPool::State : public std::enable_shared_from_this<ThreadPool::State>
         : pool(std::move(p)), engine(std::move(e)) {}
     void notify() noexcept override { pool->notify(*this); }
     void detach() noexcept override { pool->detach(*this); }
+    std::shared_ptr<Steppable> engine_now() const {
+      std::lock_guard lock(pool->mutex_);
+      return engine;
+    }
 
     const std::shared_ptr<State> pool;
     std::shared_ptr<Steppable> engine;  // null once detached
@@ -71,6 +75,7 @@ class ThreadPool::State : public std::enable_shared_from_this<ThreadPool::State>
   std::condition_variable turned_;
   std::deque<Task> tasks_;
   std::deque<std::shared_ptr<Place>> ready_;
+  std::vector<std::weak_ptr<Place>> places_;
   std::vector<Place*> timers_;
   std::vector<std::thread> workers_;
   std::size_t idle_ = 0;
@@ -127,7 +132,9 @@ std::shared_ptr<Attachment> ThreadPool::State::attach(std::shared_ptr<Steppable>
   auto place = std::make_shared<Place>(shared_from_this(), std::move(engine));
   std::lock_guard lock(mutex_);
   if (stopped_) throw ExecutorError("ThreadPool::attach: the pool has been stopped");
-  timers_.reserve(timers_.size() + 1);
+  std::erase_if(places_, [](const auto& old) { return old.expired(); });
+  places_.push_back(place);
+  timers_.reserve(places_.size());  // so that schedule() allocates nothing
   make_ready(*place);
   return place;
 }
@@ -234,15 +241,21 @@ void ThreadPool::State::take_turn(std::unique_lock<std::mutex>& lock,
 
 void ThreadPool::State::stop() noexcept {
   std::deque<Task> unrun;
+  std::vector<std::weak_ptr<Place>> places;
   {
     std::lock_guard lock(mutex_);
     stopped_ = true;
+    places.swap(places_);
     unrun.swap(tasks_);
     ready_.clear();
     for (Place* place : timers_) place->heap_index = none;
     timers_.clear();
   }
   wake_.notify_all();
+  for (const auto& weak : places) {
+    if (const auto place = weak.lock())
+      if (const auto engine = place->engine_now()) engine->host_gone();
+  }
 }
 
 void ThreadPool::State::join() noexcept {

@@ -39,6 +39,7 @@ class Admission {
 
   /// Callbacks on these threads may wait for room only while another of them is left to make it.
   void set_host(HostThreads* host) noexcept { host_.store(host, std::memory_order_release); }
+  [[nodiscard]] HostThreads* host() const noexcept { return host_.load(std::memory_order_acquire); }
   /// Those who wait for room learn that no window will make any; see Reason::capacity.
   void tell_stuck() noexcept {
     // seq_cst: before the notify that makes them look, whatever they read last.
@@ -180,15 +181,11 @@ RangeResult Admission<T>::append_range(Lane<T>& lane, It first, S last) {
 
 template <class T>
 AppendResult Admission<T>::Waiting::wait(TimePoint deadline) {
-  ThreadRole& role = this_thread_role();
-  if (role.inside_callback_of(&admission_.core_)) return AppendResult::would_deadlock;
-  // A callback on the stream's own pool: it may wait while another worker is left to make room.
-  HostThreads* host = admission_.host_.load(std::memory_order_acquire);
-  const bool on_host = host != nullptr && role.host == host && role.callback != nullptr;
-  if (on_host && !host->begin_wait()) return AppendResult::would_deadlock;
+  if (this_thread_role().inside_callback_of(&admission_.core_)) return AppendResult::would_deadlock;
+  const WaitOnHost on_host(admission_.host());
+  if (on_host.would_deadlock()) return AppendResult::would_deadlock;
   admission_.core_.wake.ring_always();
   const bool changed = waiter_.until(deadline);
-  if (on_host) host->end_wait();
   if (admission_.stuck_.load(std::memory_order_seq_cst) != stuck_) return AppendResult::full;
   return changed ? AppendResult::accepted : AppendResult::timeout;
 }

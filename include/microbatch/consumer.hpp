@@ -80,7 +80,6 @@ class Consumer {
     CloseResult<T> finish(bool in_time) {
       CloseResult<T> result = engine->finish();
       result.timed_out = !in_time;
-      engine->stop_notifying();
       place->detach();
       if (own_pool) {
         own_pool->stop();

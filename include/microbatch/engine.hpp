@@ -80,9 +80,7 @@ class Engine {
   Engine& operator=(Engine&&) = delete;
   /// Does not drain: what was not delivered is given up as by stop(), and dropped.
   ~Engine() {
-    if (!core_) return;
-    core_->stop_notifying();
-    if (!core_->finished()) (void)core_->finish();
+    if (core_) (void)core_->finish();
   }
 
   /// Forms and runs every window that is due at `now`; returns when it wants to be called again.

@@ -24,8 +24,17 @@ class Feed {
   /// With where it was read: the source is told when it has committed (CommittableSource).
   AppendResult append(T item, Origin origin) {
     tracker_->expect(origin);
-    const AppendResult result = producer_.append_from(std::move(item), origin);
-    if (result != AppendResult::accepted) tracker_->forget(origin);
+    AppendResult result = AppendResult::closed;
+    try {
+      result = producer_.append_from(std::move(item), origin);
+    } catch (...) {
+      tracker_->forget(origin);
+      throw;
+    }
+    if (result == AppendResult::dropped)
+      tracker_->done(origin);  // it ended at once
+    else if (result != AppendResult::accepted)
+      tracker_->forget(origin);
     return result;
   }
 

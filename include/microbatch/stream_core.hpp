@@ -80,10 +80,7 @@ class StreamCore final : public LaneHome {
     return backlog.stamped;
   }
   /// The consumer has ended; what a producer may still publish is nobody's.
-  void detach() noexcept {
-    attached_.store(false, std::memory_order_release);
-    over_.store(true, std::memory_order_release);
-  }
+  void detach();
 
   // Token.
 
@@ -93,6 +90,13 @@ class StreamCore final : public LaneHome {
   /// Without a consumer, appends drop what is overdue; true if anything was.
   bool expire_unattended();
   [[nodiscard]] Stats stats();
+
+  /// After close_input: no append is under way.
+  [[nodiscard]] bool all_quiet() {
+    std::lock_guard lock(token);
+    lanes.refresh();
+    return lanes.quiet();
+  }
 
   /// Drops the oldest item that is in no window, if it was stamped before that; false if not.
   bool drop_oldest(Lane<T>* own, DropCause cause, TimePoint stamped_before);
@@ -195,10 +199,10 @@ TimePoint StreamCore<T>::expire(TimePoint now) {
 template <class T>
 bool StreamCore<T>::expire_unattended() {
   if (!expires() || attached()) return false;  // the engine does it
-  const std::uint64_t before = settlement.ledger.dropped(DropCause::expired);
   bool any;
   {
     std::lock_guard lock(token);
+    const std::uint64_t before = settlement.ledger.dropped(DropCause::expired);
     expire(clock.now());
     any = settlement.ledger.dropped(DropCause::expired) != before;
   }
@@ -262,6 +266,22 @@ bool StreamCore<T>::drop_unclaimed() {
   while (drop_oldest(nullptr, DropCause::unclaimed, never)) {
   }
   return lanes.drained();
+}
+
+template <class T>
+void StreamCore<T>::detach() {
+  attached_.store(false, std::memory_order_release);
+  over_.store(true, std::memory_order_release);
+  // An append that was under way when the stream closed may still publish; then it rings.
+  wake.on_wake([this] {
+    wake.arm();
+    drop_unclaimed();
+    after();
+  });
+  wake.arm();
+  lanes.barrier();
+  drop_unclaimed();
+  after();
 }
 
 template <class T>

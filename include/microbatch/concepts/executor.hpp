@@ -33,6 +33,8 @@ class Steppable {
   [[nodiscard]] virtual Turn turn(bool may_spin) = 0;
   virtual void perform(void* job) = 0;
   [[nodiscard]] virtual TimePoint now() const noexcept = 0;
+  /// The host has been stopped and takes no more turns.
+  virtual void host_gone() noexcept = 0;
   /// False: `next` is no time that a thread can sleep until (a manual clock); wait to be notified.
   [[nodiscard]] virtual bool runs_by_itself() const noexcept = 0;
 };

@@ -40,6 +40,29 @@ struct ThreadRole {
 
 [[nodiscard]] ThreadRole& this_thread_role() noexcept;
 
+/// A worker that waits, from inside a callback, for what its own host would have to do. Any other
+/// thread may wait as it likes.
+class WaitOnHost {
+ public:
+  explicit WaitOnHost(HostThreads* host) noexcept {
+    const ThreadRole& role = this_thread_role();
+    if (host == nullptr || role.host != host || role.callback == nullptr) return;
+    last_ = !host->begin_wait();
+    if (!last_) host_ = host;
+  }
+  WaitOnHost(const WaitOnHost&) = delete;
+  WaitOnHost& operator=(const WaitOnHost&) = delete;
+  ~WaitOnHost() {
+    if (host_ != nullptr) host_->end_wait();
+  }
+  /// Nobody would be left to do it.
+  [[nodiscard]] bool would_deadlock() const noexcept { return last_; }
+
+ private:
+  HostThreads* host_ = nullptr;
+  bool last_ = false;
+};
+
 class InsideCallback {
  public:
   explicit InsideCallback(const void* stream) noexcept

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "errors.hpp"
@@ -16,6 +17,9 @@ template <class N>
   if (!(weight >= N{}))
     throw ConfigError(
         fmt::format("weight function: a weight must not be negative, got {}", weight));
+  constexpr auto most = std::numeric_limits<std::uint64_t>::max();
+  if constexpr (std::is_floating_point_v<N>)
+    if (weight >= static_cast<N>(most)) return most;
   return static_cast<std::uint64_t>(weight);
 }
 

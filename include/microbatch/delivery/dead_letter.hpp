@@ -52,6 +52,7 @@ class DeadLetterHandler {
 /// that threw, an executor that refused.
 struct BackgroundError {
   enum class Where : std::uint8_t {
+    engine,
     callback,
     sink,
     emitter,

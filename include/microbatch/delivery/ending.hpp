@@ -20,10 +20,11 @@ class Ending {
   explicit Ending(Settlement<T>& settlement) noexcept : settlement_(settlement) {}
 
   void end(Batch<T>& batch, std::size_t from, std::size_t to, Outcome outcome,
-           std::exception_ptr error = nullptr) {
+           std::exception_ptr error = nullptr, DropCause cause = DropCause::newest) {
     if (from == to) return;
     const std::size_t n = to - from;
-    settlement_.settle(batch.items.slots(), batch.items.slot(from), n, outcome, std::move(error));
+    settlement_.settle(batch.items.slots(), batch.items.slot(from), n, outcome, std::move(error),
+                       cause);
     settlement_.ledger.in_flight -= n;
     batch.unsettled -= n;
     if (n == batch.items.size()) return;
@@ -32,7 +33,7 @@ class Ending {
     std::fill(first, first + static_cast<std::ptrdiff_t>(n), true);
   }
 
-  /// Item i goes to the dead letters.
+  /// Item i goes to the dead letters; where its own move throws, it is dropped instead.
   void bury(Batch<T>& batch, std::size_t i, std::uint32_t attempts,
             const std::exception_ptr& error) {
     try {
@@ -41,8 +42,9 @@ class Ending {
                         .exception = error,
                         .attempts = attempts,
                         .sequence = batch.info.sequence});
-    } catch (...) {  // the item's move threw: it ends all the same
+    } catch (...) {
       settlement_.report(BackgroundError::Where::item, std::current_exception());
+      return end(batch, i, i + 1, Outcome::dropped, error, DropCause::move_threw);
     }
     end(batch, i, i + 1, Outcome::dead_lettered, error);
   }

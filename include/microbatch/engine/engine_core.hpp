@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <stop_token>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -62,21 +63,37 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
     Turn turn;
     {
       std::lock_guard token(core_->token);
-      begin_turn(now);
-      for (;;) {
-        if (Batch<T>* batch = next_batch(now)) {
-          turn.job = batch;
-          turn.more = flights_.can_begin();
-          break;
+      try {
+        begin_turn(now);
+        for (;;) {
+          if (Batch<T>* batch = next_batch(now)) {
+            turn.job = batch;
+            turn.more = flights_.can_begin();
+            break;
+          }
+          if (sleep(may_spin, turn.next)) break;
+          core_->lanes.refresh();
         }
-        if (sleep(may_spin, turn.next)) break;
-        core_->lanes.refresh();
+      } catch (...) {  // out of memory, mostly: nothing has moved, and it may pass
+        core_->settlement.report(BackgroundError::Where::engine, std::current_exception());
+        turn.next = later(now, std::chrono::milliseconds(100));
       }
       if (turn.job == nullptr) finish_if_done();
     }
     after();
     tell_finished();
     return turn;
+  }
+
+  void host_gone() noexcept override {
+    {
+      std::lock_guard token(core_->token);
+      if (finished_) return;
+      host_gone_ = true;
+      core_->settlement.report(BackgroundError::Where::executor, gone_error());
+      notify_waiters();
+    }
+    after();
   }
 
   // For the thread that a job was handed to: here, or through a Ticket.
@@ -227,6 +244,10 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
     }
     if (finished) finished();
   }
+  static std::exception_ptr gone_error() {
+    return std::make_exception_ptr(ExecutorError(
+        "executor: it was stopped before its consumer; what is left is handed back by close()"));
+  }
   void notify_waiters() {
     if (waiters_ > 0) changed_.notify_all();
   }
@@ -253,6 +274,7 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
   TimePoint expiry_ = never;
   bool draining_ = false;
   bool finished_ = false;
+  bool host_gone_ = false;
   std::function<void()> on_finished_;
 };
 
@@ -287,6 +309,11 @@ bool EngineCore<T>::wait(TimePoint deadline, const std::function<void()>& drive,
         "a manual executor and clock: this call would wait for time that only its caller can let "
         "pass; "
         "advance the clock and step first, or give it a timeout");
+  const WaitOnHost on_host(core_->admission.host());
+  if (on_host.would_deadlock() && deadline == never && !done())
+    throw UsageError(
+        "Consumer: a callback waits for another consumer on its own pool, and no worker is left to "
+        "run that one");
   ++waiters_;
   bool in_time = true;
   if (deadline == never)
@@ -307,9 +334,13 @@ bool EngineCore<T>::flush(TimePoint deadline, const std::function<void()>& drive
   typename FlushMarks<T>::Wish wish(flush_, flush_.ask(former_.pending()));
   token.unlock();
   core_->wake.ring_always();
-  return wait(deadline, drive, [&] {
-    return finished_ || (wish.settled(flights_.settled_below()) && teller_.all_told());
+  bool settled = false;
+  const bool in_time = wait(deadline, drive, [&] {
+    settled = finished_ || (wish.settled(flights_.settled_below()) && teller_.all_told());
+    return settled || host_gone_;
   });
+  if (in_time && !settled) std::rethrow_exception(gone_error());
+  return in_time;
 }
 
 template <class T>
@@ -318,35 +349,42 @@ bool EngineCore<T>::drain(TimePoint deadline, const std::function<void()>& drive
     begin_drain();
   else
     core_->close_input();  // failures go on being retried until then
-  return wait(deadline, drive,
-              [&] { return (finished_ || flights_.refused()) && teller_.all_told(); });
+  return wait(deadline, drive, [&] {
+    return (finished_ || host_gone_ || flights_.refused()) && teller_.all_told();
+  });
 }
 
 template <class T>
 CloseResult<T> EngineCore<T>::finish() {
   core_->close_input();
   stop_.request_stop();
+  // Appends that were under way get a moment to end; a slower one is counted as unclaimed.
+  for (int i = 0; i < 1000 && !core_->all_quiet(); ++i) std::this_thread::yield();
   CloseResult<T> result;
   {
     std::lock_guard token(core_->token);
     draining_ = finished_ = true;
+    const Stats before = core_->snapshot();
+    result.handed_back.reserve(static_cast<std::size_t>(before.pending + before.in_flight));
     const auto hand_back = [&](ItemSlots<T>& slots, std::size_t slot) {
       try {
         result.handed_back.push_back(std::move(*slots.at(slot)));
+        return true;
       } catch (...) {
         core_->settlement.report(BackgroundError::Where::item, std::current_exception());
+        return false;
       }
     };
-    const auto hand_back_pending = [&](ItemSlots<T>& slots, std::size_t slot) {
-      hand_back(slots, slot);
-      core_->settlement.settle(slots, slot, 1, Outcome::handed_back);
+    const auto settle_pending = [&](ItemSlots<T>& slots, std::size_t slot) {
+      const bool back = hand_back(slots, slot);
+      core_->settlement.settle(slots, slot, 1, back ? Outcome::handed_back : Outcome::dropped,
+                               nullptr, DropCause::move_threw);
     };
     flights_.give_up(hand_back);
-    former_.take_rest(hand_back_pending);
-    core_->lanes.refresh();
+    former_.take_rest(settle_pending);
     while (Lane<T>* lane = core_->lanes.oldest(nullptr)) {
       auto [slots, slot] = lane->front_slot();
-      hand_back_pending(slots, slot);
+      settle_pending(slots, slot);
       core_->lanes.pop(*lane);
     }
     const Stats& ledger = core_->settlement.ledger;
@@ -356,6 +394,7 @@ CloseResult<T> EngineCore<T>::finish() {
     notify_waiters();
   }
   after();
+  stop_notifying();
   core_->detach();
   return result;
 }

@@ -204,7 +204,7 @@ class Flights {
   // The end without delivery.
 
   /// Items inside a callback that runs are abandoned; the others go to `each(slots, slot)`, oldest
-  /// window first, and are handed back.
+  /// window first, and are handed back (dropped, if it returns false).
   template <class F>
   void give_up(F&& each) {
     for (Batch<T>* batch : active_) {
@@ -216,8 +216,10 @@ class Flights {
       }
       for (std::size_t i = 0; i < batch->items.size() && batch->unsettled > 0; ++i) {
         if (batch->has_ended(i)) continue;
-        each(batch->items.slots(), batch->items.slot(i));
-        ending_.end(*batch, i, i + 1, Outcome::handed_back);
+        if (each(batch->items.slots(), batch->items.slot(i)))
+          ending_.end(*batch, i, i + 1, Outcome::handed_back);
+        else
+          ending_.end(*batch, i, i + 1, Outcome::dropped, nullptr, DropCause::move_threw);
       }
       tell_emitter(*batch);
       if (!batch->out) release(*batch);

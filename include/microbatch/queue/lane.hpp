@@ -79,12 +79,12 @@ class Lane {
       slots.set(slots.weights, slot, luggage.weight);
       if (luggage.origin != nullptr) slots.set(slots.origins, slot, *luggage.origin);
       if (luggage.ack != nullptr) slots.set(slots.acks, slot, luggage.ack);
+      ::new (static_cast<void*>(cursor_)) T(std::forward<U>(item));
     } catch (...) {
       slots.blank(slot, 1);
       withdraw();
       throw;
     }
-    construct(cursor_, std::forward<U>(item));
     finish(1);
     return true;
   }

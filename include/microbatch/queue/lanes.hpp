@@ -131,6 +131,12 @@ class Lanes {
     return true;
   }
 
+  /// The same, but for what still waits.
+  [[nodiscard]] bool quiet() const noexcept {
+    return std::all_of(view_.begin(), view_.end(),
+                       [](const Lane<T>* lane) { return lane->quiet(); });
+  }
+
   /// Remembers what is published now, for passed_marks().
   void mark() {
     refresh();

@@ -37,7 +37,7 @@ class Room {
 
   [[nodiscard]] bool take_bytes(std::uint64_t n) noexcept {
     std::uint64_t used = bytes_.load(std::memory_order_seq_cst);
-    while (used + n <= max_bytes_) {
+    while (n <= max_bytes_ - used) {
       if (bytes_.compare_exchange_weak(used, used + n, std::memory_order_seq_cst)) return true;
     }
     return false;
@@ -74,7 +74,7 @@ class Room {
     if (!has_waiters()) return false;
     if (left() <= 0) return true;
     std::lock_guard lock(mutex_);
-    return wanted_bytes_ > 0 && bytes() + wanted_bytes_ > max_bytes_;
+    return wanted_bytes_ > 0 && wanted_bytes_ > max_bytes_ - bytes();
   }
 
   /// One who waits: between the constructor and until() it looks for
