@@ -102,18 +102,18 @@ class Backlog {
     return buckets[static_cast<std::size_t>(id)];
   }
 
-  /// Where the oldest item stands first: the front part, else the bucket whose first item is oldest
-  /// (by stamp; without stamps, the first bucket that holds any). Null when nothing is here.
+  /// Where the oldest item stands first: by stamp; without stamps the first bucket that holds any,
+  /// whose items have come through the front, else the front. Null when nothing is here.
   [[nodiscard]] ItemBuffer<T>* oldest() noexcept {
-    if (!front.empty()) return &front;
-    if (bucketed == 0) return nullptr;
     ItemBuffer<T>* best = nullptr;
-    for (auto& candidate : buckets) {
-      if (candidate.empty()) continue;
-      if (best == nullptr ||
-          candidate.slots().stamp(candidate.slot(0)) < best->slots().stamp(best->slot(0)))
+    const auto consider = [&](ItemBuffer<T>& candidate) {
+      if (candidate.empty()) return;
+      if (best == nullptr || (stamped && first_stamp(candidate) < first_stamp(*best)))
         best = &candidate;
-    }
+    };
+    if (bucketed > 0)
+      for (auto& candidate : buckets) consider(candidate);
+    consider(front);
     return best;
   }
   /// Forgets the first item of what oldest() named; the caller settled and destroyed it.
@@ -128,7 +128,8 @@ class Backlog {
   ItemBuffer<T> front;
   std::vector<ItemBuffer<T>> buckets;
   std::size_t bucketed = 0;
-  std::uint64_t first = 0;  ///< position of the front's first item
+  std::uint64_t first = 0;       ///< position of the front's first item
+  std::uint64_t renumbered = 0;  ///< how often what stayed took new positions
   TimePoint complete_before = TimePoint::min();
   TimePoint next_arrival = never;
   TimePoint noticed_at = TimePoint::min();
@@ -137,7 +138,13 @@ class Backlog {
 
  private:
   /// The items in front no longer stand where their positions said: give them fresh ones.
-  void renumber(std::size_t positions_used) noexcept { first += positions_used; }
+  void renumber(std::size_t positions_used) noexcept {
+    first += positions_used;
+    ++renumbered;
+  }
+  [[nodiscard]] static TimePoint first_stamp(const ItemBuffer<T>& buffer) noexcept {
+    return buffer.slots().stamp(buffer.slot(0));
+  }
 
   void move_out(std::span<const std::size_t> indices, ItemBuffer<T>& out) {
     for (const std::size_t i : indices) {

@@ -195,9 +195,11 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
   }
 
   bool form(TimePoint now, Batch<T>& batch) {
-    const bool for_flush = flush_.sweeping();
+    const bool sweeping = flush_.sweeping();
+    const std::uint64_t renumbered = core_->backlog.renumbered;
     const bool formed = former_.form(now, batch);
-    if (for_flush) flush_.swept(former_.pending());
+    if (sweeping || (flush_.active() && renumbered != core_->backlog.renumbered))
+      flush_.extend(former_.pending());
     return formed;
   }
 

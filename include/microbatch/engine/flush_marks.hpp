@@ -25,9 +25,11 @@ class FlushMarks {
   }
 
   [[nodiscard]] bool active() const noexcept { return formed_ != asked_; }
+  /// Not all of it has been swept.
   [[nodiscard]] bool sweeping() const noexcept { return active() && !lanes_.passed_marks(); }
-  /// What was swept while sweeping() may belong to the flush.
-  void swept(const Pending<T>& pending) noexcept { until_ = pending.end_position(); }
+  /// What is pending after a sweep while sweeping(), or with new positions, may belong to the
+  /// flush.
+  void extend(const Pending<T>& pending) noexcept { until_ = pending.end_position(); }
   /// Something that belongs to the flush is still pending.
   [[nodiscard]] bool some_left(const Pending<T>& pending) const noexcept {
     return pending.first_position() < until_ || pending.total() > pending.size();

@@ -115,7 +115,10 @@ class WindowFormer {
       draft_.carry_out(batch.items, discarded_);
     } catch (...) {
       core_.settlement.report(BackgroundError::Where::emitter, std::current_exception());
-      if (batch.items.empty()) return not_ready();  // otherwise what has left, leaves
+      if (batch.items.empty()) {
+        if (readiness.reason != Reason::close) return not_ready();
+        take_without_emitter(readiness.limit, batch.items);  // the last chance for these items
+      }
     }
     if (!discarded_.empty()) {
       core_.settlement.settle(discarded_.slots(), discarded_.slot(0), discarded_.size(),
@@ -130,6 +133,15 @@ class WindowFormer {
     batch.info.closed_at = bounds.second;
     batch.info.oldest_at = oldest(batch.items).value_or(bounds.first);
     return true;
+  }
+
+  void take_without_emitter(std::size_t limit, ItemBuffer<T>& out) {
+    if (!pending_.empty())
+      core_.backlog.take_front(std::min(limit, pending_.size()), out);
+    else if (ItemBuffer<T>* bucket = core_.backlog.oldest()) {
+      core_.backlog.bucketed -= bucket->size();
+      out.swap(*bucket);
+    }
   }
 
   [[nodiscard]] std::optional<TimePoint> oldest(const ItemBuffer<T>& items) const noexcept {

@@ -1,12 +1,13 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
-#include <mutex>
-#include <vector>
 
+#include "../core/atomic.hpp"
 #include "../core/item_slots.hpp"
 
 namespace microbatch::detail {
@@ -18,6 +19,8 @@ struct Chunk {
   explicit Chunk(std::size_t n) : slots(n) {}
   ItemSlots<T> slots;
   Chunk* next = nullptr;
+  std::uint32_t number = 0;        // in its pool, from 1
+  Atomic<std::uint32_t> below{0};  // in the pool's stack: the number of the one under it
 };
 
 /// Slots per chunk: about 8 KiB, a power of two, and never more than an eighth of the capacity,
@@ -29,10 +32,12 @@ template <class T>
   return std::bit_floor(std::max<std::size_t>(1, std::min(by_size, capacity / 8)));
 }
 
-/// Empty chunks of a stream, the last one in the first one out, so that they stay warm.
+/// The empty chunks of a stream: a lock-free stack, so that the last one used, which is still warm,
+/// is the next one taken, and nobody waits for a thread that was put to sleep half way. (R. K.
+/// Treiber: Coping with Parallelism, 1986; the number above the top's index is the tag against
+/// reuse.)
 ///
-/// Threads: any; nobody ever waits: where the lock is taken a producer allocates and a consumer
-/// frees.
+/// Threads: any. Chunks live as long as the pool, so a number that was read is always a chunk.
 template <class T>
 class ChunkPool {
  public:
@@ -40,36 +45,75 @@ class ChunkPool {
   ChunkPool(const ChunkPool&) = delete;
   ChunkPool& operator=(const ChunkPool&) = delete;
   ~ChunkPool() {
-    for (Chunk<T>* chunk : spare_) delete chunk;
+    for (std::size_t shelf = 0; shelf < shelves_.size(); ++shelf) {
+      Cell* cells = shelves_[shelf].load(std::memory_order_relaxed);
+      if (cells == nullptr) continue;
+      for (std::size_t i = 0; i < std::size_t{1} << shelf; ++i)
+        delete cells[i].load(std::memory_order_relaxed);
+      delete[] cells;
+    }
   }
 
   [[nodiscard]] std::size_t slots() const noexcept { return slots_; }
 
   [[nodiscard]] Chunk<T>* take() {
-    if (std::unique_lock lock(mutex_, std::try_to_lock); lock && !spare_.empty()) {
-      Chunk<T>* chunk = spare_.back();
-      spare_.pop_back();
-      chunk->next = nullptr;
-      return chunk;
+    // acquire: with give(), the chunk's slots are ours, and `below` is what its giver wrote.
+    std::uint64_t top = top_.load(std::memory_order_acquire);
+    while (index(top) != 0) {
+      Chunk<T>* chunk = cell(index(top)).load(std::memory_order_acquire);
+      // relaxed: a stale value belongs to an older tag, and then the exchange fails.
+      const std::uint64_t next = retag(top, chunk->below.load(std::memory_order_relaxed));
+      if (top_.compare_exchange_weak(top, next, std::memory_order_acquire,
+                                     std::memory_order_acquire)) {
+        chunk->next = nullptr;
+        return chunk;
+      }
     }
-    return new Chunk<T>(slots_);
+    return make();
   }
 
   void give(Chunk<T>* chunk) noexcept {
-    if (std::unique_lock lock(mutex_, std::try_to_lock); lock) {
-      try {
-        spare_.push_back(chunk);
-        return;
-      } catch (...) {  // no memory for the list: the chunk itself goes
-      }
-    }
-    delete chunk;
+    std::uint64_t top = top_.load(std::memory_order_relaxed);
+    do {
+      chunk->below.store(index(top), std::memory_order_relaxed);  // published by the exchange
+      // release: what we read from and wrote to the slots is over for whoever takes it.
+    } while (!top_.compare_exchange_weak(top, retag(top, chunk->number), std::memory_order_release,
+                                         std::memory_order_relaxed));
   }
 
  private:
+  using Cell = Atomic<Chunk<T>*>;
+
+  static std::uint32_t index(std::uint64_t top) noexcept { return static_cast<std::uint32_t>(top); }
+  static std::uint64_t retag(std::uint64_t top, std::uint32_t number) noexcept {
+    return ((top >> 32) + 1) << 32 | number;
+  }
+
+  /// Chunk n has its place on shelf floor(log2(n)); shelves never move.
+  Cell& cell(std::uint32_t n) noexcept {
+    const auto shelf = static_cast<std::size_t>(std::bit_width(n) - 1);
+    return shelves_[shelf].load(std::memory_order_acquire)[n - (std::uint32_t{1} << shelf)];
+  }
+
+  Chunk<T>* make() {
+    auto chunk = std::make_unique<Chunk<T>>(slots_);
+    chunk->number = made_.fetch_add(1, std::memory_order_relaxed) + 1;
+    const auto shelf = static_cast<std::size_t>(std::bit_width(chunk->number) - 1);
+    if (shelves_[shelf].load(std::memory_order_acquire) == nullptr) {
+      auto* fresh = new Cell[std::size_t{1} << shelf]{};
+      Cell* none = nullptr;
+      if (!shelves_[shelf].compare_exchange_strong(none, fresh, std::memory_order_acq_rel,
+                                                   std::memory_order_acquire))
+        delete[] fresh;  // another one made it first
+    }
+    cell(chunk->number).store(chunk.get(), std::memory_order_release);
+    return chunk.release();
+  }
+
   const std::size_t slots_;
-  Mutex mutex_;
-  std::vector<Chunk<T>*> spare_;
+  Atomic<std::uint64_t> top_{0};  // tag << 32 | number of the chunk on top, 0 when empty
+  Atomic<std::uint32_t> made_{0};
+  std::array<Atomic<Cell*>, 32> shelves_{};
 };
 
 }  // namespace microbatch::detail

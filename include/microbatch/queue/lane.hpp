@@ -110,8 +110,7 @@ class Lane {
 
   /// Called after a push that returned false: gets a chunk and room for it.
   [[nodiscard]] Refill refill(std::int64_t share) {
-    std::unique_ptr<Chunk<T>> fresh;
-    if (at_chunk_end()) fresh.reset(shared_.chunks.take());
+    Chunk<T>* fresh = at_chunk_end() ? shared_.chunks.take() : nullptr;
     Refill result = Refill::ready;
     {
       std::lock_guard lock(lock_);
@@ -123,10 +122,10 @@ class Lane {
         if (granted_ <= gate_.next())
           result = Refill::no_room;
         else
-          link(std::move(fresh));
+          link(std::exchange(fresh, nullptr));
       }
     }
-    if (fresh) shared_.chunks.give(fresh.release());
+    if (fresh != nullptr) shared_.chunks.give(fresh);
     return result;
   }
 
@@ -263,14 +262,14 @@ class Lane {
   }
 
   /// Under the lock, with room granted.
-  void link(std::unique_ptr<Chunk<T>> fresh) {
-    if (fresh) {
+  void link(Chunk<T>* fresh) {
+    if (fresh != nullptr) {
       if (stamped_.load(std::memory_order_relaxed)) fresh->slots.stamps.ensure(fresh->slots.size());
       if (write_ != nullptr)
-        write_->next = fresh.get();
+        write_->next = fresh;
       else
-        first_ = fresh.get();
-      write_ = fresh.release();
+        first_ = fresh;
+      write_ = fresh;
       cursor_ = write_->slots.at(0);
       chunk_end_ += shared_.chunks.slots();
     }
@@ -307,7 +306,7 @@ class Lane {
       pop();
     }
     for (Chunk<T>* chunk = read_ != nullptr ? read_ : first_; chunk != nullptr;)
-      delete std::exchange(chunk, chunk->next);
+      shared_.chunks.give(std::exchange(chunk, chunk->next));
   }
 
   LaneShared<T> shared_;
