@@ -181,9 +181,8 @@ RangeResult Admission<T>::append_range(Lane<T>& lane, It first, S last) {
 
 template <class T>
 AppendResult Admission<T>::Waiting::wait(TimePoint deadline) {
-  if (this_thread_role().inside_callback_of(&admission_.core_)) return AppendResult::would_deadlock;
-  const WaitOnHost on_host(admission_.host());
-  if (on_host.would_deadlock()) return AppendResult::would_deadlock;
+  const WaitForStream wait(&admission_.core_, admission_.host());
+  if (wait.would_deadlock()) return AppendResult::would_deadlock;
   admission_.core_.wake.ring_always();
   const bool changed = waiter_.until(deadline);
   if (admission_.stuck_.load(std::memory_order_seq_cst) != stuck_) return AppendResult::full;

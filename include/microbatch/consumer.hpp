@@ -74,10 +74,17 @@ class Consumer {
     std::unique_ptr<ThreadPool> own_pool;
     std::shared_ptr<Attachment> place;
     std::function<void()> drive;  // where the host does not run by itself
-    std::timed_mutex ending;
+    std::mutex finishing;
     std::optional<CloseResult<T>> ended;
 
+    /// The first one to come hands back; it waits for no callback.
     CloseResult<T> finish(bool in_time) {
+      std::lock_guard lock(finishing);
+      if (ended)
+        return {.delivered = ended->delivered,
+                .dead_lettered = ended->dead_lettered,
+                .abandoned = ended->abandoned,
+                .timed_out = ended->timed_out};
       CloseResult<T> result = engine->finish();
       result.timed_out = !in_time;
       place->detach();
@@ -117,23 +124,13 @@ class Consumer {
       throw UsageError(fmt::format(
           "Consumer::{}: called from inside the consumer's own callback, which it would wait for",
           what));
-    std::unique_lock lock(s.ending, std::defer_lock);
-    if (until == never || until == TimePoint::min())
-      lock.lock();
-    else if (!lock.try_lock_until(until))
-      return {.timed_out = true};
-    if (s.ended)
-      return {.delivered = s.ended->delivered,
-              .dead_lettered = s.ended->dead_lettered,
-              .abandoned = s.ended->abandoned,
-              .timed_out = s.ended->timed_out};
     if (until == TimePoint::min()) return s.finish(true);
     return s.finish(s.engine->drain(until, s.drive));
   }
 
   void end() noexcept {
     if (!state_) return;
-    if (!state_->ended && inside_callback()) {
+    if (inside_callback() && !state_->engine->finished()) {
       // We cannot wait for ourselves: the state lives on until its engine has drained.
       std::shared_ptr<State> state = std::move(state_);
       auto* engine = state->engine.get();

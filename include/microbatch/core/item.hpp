@@ -18,7 +18,7 @@ struct Origin {
 /// What a stream can carry: an object type that can be moved and destroyed without an exception
 /// from its destructor. Move-only, over-aligned and throwing-move types are fine.
 template <class T>
-concept Item =
+concept StreamItem =
     std::is_object_v<T> && !std::is_const_v<T> && !std::is_volatile_v<T> && !std::is_array_v<T> &&
     std::move_constructible<T> && std::is_nothrow_destructible_v<T>;
 
@@ -39,7 +39,7 @@ consteval void require_item() {
                 "moved (put it behind a std::unique_ptr)");
   static_assert(std::is_nothrow_destructible_v<T>,
                 "microbatch: the item's destructor must not throw");
-  static_assert(Item<T>, "microbatch: this type cannot be an item of a stream");
+  static_assert(StreamItem<T>, "microbatch: this type cannot be an item of a stream");
 }
 
 }  // namespace detail

@@ -101,4 +101,14 @@ struct CloseResult {
   return names[static_cast<std::size_t>(c)];
 }
 
+[[nodiscard]] constexpr std::string_view to_string(Overflow o) noexcept {
+  constexpr std::string_view names[] = {"block", "reject", "drop_newest", "drop_oldest"};
+  return names[static_cast<std::size_t>(o)];
+}
+
+[[nodiscard]] constexpr std::string_view to_string(Order o) noexcept {
+  constexpr std::string_view names[] = {"sequential", "committed_in_order", "unordered"};
+  return names[static_cast<std::size_t>(o)];
+}
+
 }  // namespace microbatch

@@ -40,27 +40,43 @@ struct ThreadRole {
 
 [[nodiscard]] ThreadRole& this_thread_role() noexcept;
 
-/// A worker that waits, from inside a callback, for what its own host would have to do. Any other
-/// thread may wait as it likes.
-class WaitOnHost {
+/// Which streams' callbacks wait for which streams, in the whole process: two that wait for each
+/// other would wait for ever. Asked only by a callback that is about to wait.
+class WaitGraph {
  public:
-  explicit WaitOnHost(HostThreads* host) noexcept {
-    const ThreadRole& role = this_thread_role();
-    if (host == nullptr || role.host != host || role.callback == nullptr) return;
-    last_ = !host->begin_wait();
-    if (!last_) host_ = host;
+  /// Adds what the present thread's callbacks would wait for; false if that closes a circle.
+  [[nodiscard]] static bool add(const CallbackFrame* waiting, const void* stream);
+  static void remove(const CallbackFrame* waiting, const void* stream) noexcept;
+};
+
+/// A thread that is about to wait for what the engine of `stream`, on `host`, has to do. From
+/// inside a callback that may be a deadlock: the stream is its own, or waits for it in turn, or the
+/// host has no worker left. Any other thread may wait as it likes.
+class WaitForStream {
+ public:
+  WaitForStream(const void* stream, HostThreads* host)
+      : stream_(stream), role_(this_thread_role()) {
+    if (role_.callback == nullptr) return;
+    if (host != nullptr && role_.host == host && host->begin_wait()) host_ = host;
+    const bool worker_left = host_ != nullptr || host == nullptr || role_.host != host;
+    added_ =
+        worker_left && !role_.inside_callback_of(stream) && WaitGraph::add(role_.callback, stream);
   }
-  WaitOnHost(const WaitOnHost&) = delete;
-  WaitOnHost& operator=(const WaitOnHost&) = delete;
-  ~WaitOnHost() {
+  WaitForStream(const WaitForStream&) = delete;
+  WaitForStream& operator=(const WaitForStream&) = delete;
+  ~WaitForStream() {
     if (host_ != nullptr) host_->end_wait();
+    if (added_) WaitGraph::remove(role_.callback, stream_);
   }
-  /// Nobody would be left to do it.
-  [[nodiscard]] bool would_deadlock() const noexcept { return last_; }
+  [[nodiscard]] bool would_deadlock() const noexcept {
+    return role_.callback != nullptr && !added_;
+  }
 
  private:
+  const void* stream_;
+  const ThreadRole& role_;
   HostThreads* host_ = nullptr;
-  bool last_ = false;
+  bool added_ = false;
 };
 
 class InsideCallback {

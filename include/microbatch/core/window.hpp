@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <ranges>
 #include <span>
 #include <stdexcept>
 #include <stop_token>
@@ -14,6 +15,7 @@
 
 #include "clock.hpp"
 #include "errors.hpp"
+#include "format.hpp"
 #include "results.hpp"
 
 namespace microbatch {
@@ -61,8 +63,6 @@ class Window {
   [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }
   [[nodiscard]] bool empty() const noexcept { return items_.empty(); }
   [[nodiscard]] T& operator[](std::size_t i) const noexcept { return items_[i]; }
-  operator std::span<T>() const noexcept { return items_; }        // NOLINT
-  operator std::span<const T>() const noexcept { return items_; }  // NOLINT
 
   /// Windows of a consumer are numbered from 0 in the order in which they were emitted.
   [[nodiscard]] std::uint64_t sequence() const noexcept { return info_->sequence; }
@@ -114,6 +114,11 @@ class Window {
 
 }  // namespace microbatch
 
+/// A view on storage: it converts to std::span<T> and std::span<const T>, as any contiguous range
+/// does.
+template <class T>
+inline constexpr bool std::ranges::enable_borrowed_range<microbatch::Window<T>> = true;
+
 /// `window 7: 1000 items by count, attempt 1`
 template <class T>
 struct fmt::formatter<microbatch::Window<T>> {
@@ -125,23 +130,5 @@ struct fmt::formatter<microbatch::Window<T>> {
     return fmt::format_to(out, ": {} item{} by {}, attempt {}", window.size(),
                           window.size() == 1 ? "" : "s", microbatch::to_string(window.reason()),
                           window.attempt());
-  }
-};
-
-template <>
-struct fmt::formatter<microbatch::AppendResult> : fmt::formatter<fmt::string_view> {
-  template <class Context>
-  auto format(microbatch::AppendResult result, Context& context) const {
-    const auto text = microbatch::to_string(result);
-    return fmt::formatter<fmt::string_view>::format({text.data(), text.size()}, context);
-  }
-};
-
-template <>
-struct fmt::formatter<microbatch::Reason> : fmt::formatter<fmt::string_view> {
-  template <class Context>
-  auto format(microbatch::Reason reason, Context& context) const {
-    const auto text = microbatch::to_string(reason);
-    return fmt::formatter<fmt::string_view>::format({text.data(), text.size()}, context);
   }
 };

@@ -10,8 +10,8 @@
 
 #include "../core/item_slots.hpp"
 #include "../core/results.hpp"
+#include "../core/room.hpp"
 #include "../core/stats.hpp"
-#include "../queue/room.hpp"
 #include "commit_tracker.hpp"
 #include "dead_letter.hpp"
 

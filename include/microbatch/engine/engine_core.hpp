@@ -126,7 +126,7 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
     core_->close_input();
     {
       std::lock_guard token(core_->token);
-      draining_ = true;
+      begin_draining();
       flights_.begin_last_chance(core_->clock.now());
       if (finished) on_finished_ = std::move(finished);
     }
@@ -180,7 +180,12 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
     core_->lanes.refresh();
     core_->backlog.noticed_at = sleeper_.wake_up(now);
     expiry_ = core_->expire(now);
-    if (core_->closed()) draining_ = true;
+    if (core_->closed()) begin_draining();
+  }
+  /// The lanes are closed (again) under the token: nobody arms them from here on, and what is still
+  /// on its way rings when it ends.
+  void begin_draining() {
+    if (!std::exchange(draining_, true)) core_->lanes.close();
   }
 
   /// What is to run next: a retry, a put whose turn has come, or a new window.
@@ -311,11 +316,11 @@ bool EngineCore<T>::wait(TimePoint deadline, const std::function<void()>& drive,
         "a manual executor and clock: this call would wait for time that only its caller can let "
         "pass; "
         "advance the clock and step first, or give it a timeout");
-  const WaitOnHost on_host(core_->admission.host());
-  if (on_host.would_deadlock() && deadline == never && !done())
+  const WaitForStream waiting(core_.get(), core_->admission.host());
+  if (waiting.would_deadlock() && deadline == never && !done())
     throw UsageError(
-        "Consumer: a callback waits for another consumer on its own pool, and no worker is left to "
-        "run that one");
+        "Consumer: a callback waits for another consumer that cannot go on before the callback "
+        "ends");
   ++waiters_;
   bool in_time = true;
   if (deadline == never)
@@ -365,7 +370,8 @@ CloseResult<T> EngineCore<T>::finish() {
   CloseResult<T> result;
   {
     std::lock_guard token(core_->token);
-    draining_ = finished_ = true;
+    begin_draining();
+    finished_ = true;
     const Stats before = core_->snapshot();
     result.handed_back.reserve(static_cast<std::size_t>(before.pending + before.in_flight));
     const auto hand_back = [&](ItemSlots<T>& slots, std::size_t slot) {

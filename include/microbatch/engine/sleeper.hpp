@@ -35,8 +35,7 @@ class Sleeper {
     armed_ = true;
     if (lanes.arm(wanted)) {
       lanes.barrier();
-      lanes.refresh();
-      if (lanes.waiting() < wanted) {
+      if (lanes.asleep(wanted)) {
         lanes.mark_round();
         return true;
       }

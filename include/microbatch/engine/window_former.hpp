@@ -99,6 +99,7 @@ class WindowFormer {
     if (before == never || before > now || core_.backlog.complete_before >= before ||
         there >= verdict_.limit)
       return false;
+    core_.lanes.barrier();  // a lane that stamped before `now` is one that refresh() knows
     core_.lanes.refresh();
     core_.lanes.seal();
     came = core_.lanes.sweep(core_.backlog, verdict_.limit - there, before);

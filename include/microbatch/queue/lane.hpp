@@ -12,9 +12,9 @@
 #include "../core/backlog.hpp"
 #include "../core/clock.hpp"
 #include "../core/item.hpp"
+#include "../core/room.hpp"
 #include "chunk.hpp"
 #include "lane_gate.hpp"
-#include "room.hpp"
 #include "wake.hpp"
 
 namespace microbatch::detail {
@@ -58,7 +58,7 @@ class Lane {
   template <class U>
   [[nodiscard]] bool push(U&& item) {
     if (gate_.enter(1) == 0) [[unlikely]] {
-      gate_.leave();
+      withdraw();
       return false;
     }
     construct(cursor_, std::forward<U>(item));
@@ -70,7 +70,7 @@ class Lane {
   template <class U>
   [[nodiscard]] bool push(U&& item, const Luggage& luggage) {
     if (gate_.enter(1) == 0) {
-      gate_.leave();
+      withdraw();
       return false;
     }
     auto& slots = write_->slots;
@@ -94,7 +94,7 @@ class Lane {
   [[nodiscard]] std::size_t push_run(It& first, std::size_t n) {
     const std::size_t may = gate_.enter(n);
     if (may == 0) {
-      gate_.leave();
+      withdraw();
       return 0;
     }
     std::size_t made = 0;
@@ -102,9 +102,11 @@ class Lane {
       for (; made < may; ++made, ++first) ::new (static_cast<void*>(cursor_ + made)) T(*first);
     } catch (...) {
       finish(made);
+      withdraw();
       throw;
     }
     finish(made);
+    if (made < n) withdraw();
     return made;
   }
 
@@ -146,7 +148,8 @@ class Lane {
   /// stamped.
   void use_stamps(bool use) {
     if (use && write_ != nullptr) write_->slots.stamps.ensure(write_->slots.size());
-    stamped_.store(use, std::memory_order_relaxed);  // the producer reads it after its claim
+    // release: a producer that sees the flag, in an append under way, sees the column, too.
+    stamped_.store(use, std::memory_order_release);
   }
   /// For a lane that nobody has seen yet.
   void start_stamped() noexcept { stamped_.store(true, std::memory_order_relaxed); }
@@ -236,17 +239,17 @@ class Lane {
     }
   }
 
-  /// A constructor threw after the claim; an engine that drains may be waiting for this lane.
+  /// The claim, or the rest of it, is given up; an engine that drains may be waiting for just that.
   void withdraw() {
-    gate_.leave();
-    shared_.wake.ring();
+    if (gate_.leave()) [[unlikely]]
+      shared_.wake.ring();
   }
 
   void finish(std::size_t made) {
-    if (made == 0) return withdraw();
-    // relaxed: use_stamps() either sees our claim or is seen here; see enter().
+    if (made == 0) return;
+    // use_stamps() either sees our claim or is seen here; see enter(). acquire: with its release.
     const bool wake =
-        stamped_.load(std::memory_order_relaxed) ? publish_stamped(made) : gate_.publish(made);
+        stamped_.load(std::memory_order_acquire) ? publish_stamped(made) : gate_.publish(made);
     cursor_ += made;
     if (wake) [[unlikely]]
       shared_.wake.ring();

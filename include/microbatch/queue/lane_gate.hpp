@@ -47,8 +47,14 @@ class LaneGate {
     return limit > next_ ? limit - next_ : 0;
   }
 
-  /// Takes the announcement back: nothing was published.
-  void leave() noexcept { claim_.store(next_, std::memory_order_relaxed); }
+  /// Takes back the announcement, or what of it was not published. True if somebody waits for that,
+  /// as one does who closes.
+  [[nodiscard]] bool leave() noexcept {
+    claim_.store(next_, std::memory_order_relaxed);
+    light_barrier(asymmetric_);
+    // relaxed: if this misses arm(0), then quiet() sees the claim taken back after the barrier.
+    return wake_at_.load(std::memory_order_relaxed) == 0;
+  }
 
   /// Hands n items to the consumer; true if somebody sleeps until now.
   [[nodiscard]] bool publish(std::uint64_t n) noexcept {

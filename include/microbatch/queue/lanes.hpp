@@ -164,8 +164,8 @@ class Lanes {
 
   /// Rings, at the latest, when `wanted` items wait in the lanes: lanes that were active share what
   /// is missing, an idle one reports its first item. The shares, each less one, add up to less than
-  /// what is missing, so no total of `wanted` is reached in silence. Follow with barrier(), then
-  /// look at waiting() once more. False when so many are waiting already.
+  /// what is missing, so no total of `wanted` is reached in silence. Follow with barrier()
+  /// and asleep(). False when so many are waiting already.
   [[nodiscard]] bool arm(std::uint64_t wanted) noexcept {
     std::uint64_t published = 0;
     std::uint64_t active = 0;
@@ -177,9 +177,24 @@ class Lanes {
     if (published - taken_ >= wanted) return false;
     const std::uint64_t missing = wanted - (published - taken_);
     const std::uint64_t share = 1 + (missing - 1) / std::max<std::uint64_t>(1, active);
-    for (std::size_t i = 0; i < view_.size(); ++i)
-      view_[i]->arm(tails_[i] + (tails_[i] != recent_[i] ? share : 1));
+    armed_.resize(view_.size());
+    for (std::size_t i = 0; i < view_.size(); ++i) {
+      armed_[i] = tails_[i] + (tails_[i] != recent_[i] ? share : 1);
+      view_[i]->arm(armed_[i]);
+    }
     return true;
+  }
+  /// After arm() and barrier(): nobody was armed too late, and what is waiting is less than
+  /// `wanted`. (A lane that passed its share before it could see it has not rung.)
+  [[nodiscard]] bool asleep(std::uint64_t wanted) noexcept {
+    refresh();
+    std::uint64_t published = 0;
+    for (std::size_t i = 0; i < view_.size(); ++i) {
+      const std::uint64_t tail = view_[i]->accepted();
+      if (i < armed_.size() && tail >= armed_[i]) return false;
+      published += tail;
+    }
+    return published - taken_ < wanted;
   }
   /// The engine sleeps now: who is active is counted from here.
   void mark_round() noexcept { recent_ = tails_; }
@@ -262,6 +277,7 @@ class Lanes {
   std::vector<std::uint64_t> recent_;
   std::vector<std::uint64_t> tails_;
   std::vector<std::uint64_t> marks_;
+  std::vector<std::uint64_t> armed_;
   std::size_t turn_ = 0;
   std::uint64_t taken_ = 0;
 };

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <mutex>
 
-#include "../core/atomic.hpp"
-#include "../core/cache_line.hpp"
-#include "../core/clock.hpp"
+#include "atomic.hpp"
+#include "cache_line.hpp"
+#include "clock.hpp"
 
 namespace microbatch::detail {
 
