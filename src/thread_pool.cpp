@@ -46,8 +46,9 @@ class ThreadPool::State : public std::enable_shared_from_this<ThreadPool::State>
     std::shared_ptr<Steppable> engine;  // null once detached
     TimePoint next = never;
     std::size_t heap_index = none;  // in timers_
-    bool ready = false;             // in ready_
-    bool turning = false;           // a worker takes its turn right now
+    Place* next_ready = nullptr;
+    bool ready = false;    // in the ready queue
+    bool turning = false;  // a worker takes its turn right now
     std::thread::id turner{};
     bool again = false;  // notified meanwhile
   };
@@ -58,6 +59,7 @@ class ThreadPool::State : public std::enable_shared_from_this<ThreadPool::State>
   void notify(Place& place) noexcept;
   void detach(Place& place) noexcept;
   void make_ready(Place& place);
+  void unready(Place& place) noexcept;
   std::shared_ptr<Place> pop_ready();
   void wake_one() noexcept {
     if (idle_ > 0) wake_.notify_one();
@@ -74,7 +76,8 @@ class ThreadPool::State : public std::enable_shared_from_this<ThreadPool::State>
   std::condition_variable wake_;
   std::condition_variable turned_;
   std::deque<Task> tasks_;
-  std::deque<std::shared_ptr<Place>> ready_;
+  Place* first_ready_ = nullptr;  // a queue through next_ready, which allocates nothing
+  Place* last_ready_ = nullptr;
   std::vector<std::weak_ptr<Place>> places_;
   std::vector<Place*> timers_;
   std::vector<std::thread> workers_;
@@ -150,17 +153,21 @@ void ThreadPool::State::make_ready(Place& place) {
     place.again = true;
   } else if (!place.ready) {
     place.ready = true;
-    ready_.push_back(place.shared_from_this());
+    place.next_ready = nullptr;
+    (first_ready_ == nullptr ? first_ready_ : last_ready_->next_ready) = &place;
+    last_ready_ = &place;
     wake_one();
   }
 }
 
 void ThreadPool::State::detach(Place& place) noexcept {
+  std::shared_ptr<Steppable> engine;  // let go without the lock
   std::unique_lock lock(mutex_);
+  engine = std::move(place.engine);
   unschedule(place);
+  unready(place);
   // (From inside its own turn there is nobody to wait for.)
   turned_.wait(lock, [&] { return !place.turning || place.turner == std::this_thread::get_id(); });
-  place.engine = nullptr;
 }
 
 void ThreadPool::State::work(std::size_t) {
@@ -191,12 +198,22 @@ void ThreadPool::State::work(std::size_t) {
   }
 }
 
+void ThreadPool::State::unready(Place& place) noexcept {
+  if (!std::exchange(place.ready, false)) return;
+  Place* before = nullptr;
+  for (Place* p = first_ready_; p != nullptr; before = std::exchange(p, p->next_ready)) {
+    if (p != &place) continue;
+    (before == nullptr ? first_ready_ : before->next_ready) = place.next_ready;
+    if (last_ready_ == &place) last_ready_ = before;
+    return;
+  }
+}
+
 std::shared_ptr<ThreadPool::State::Place> ThreadPool::State::pop_ready() {
-  if (!ready_.empty()) {
-    auto place = std::move(ready_.front());
-    ready_.pop_front();
+  if (Place* place = first_ready_; place != nullptr) {
+    first_ready_ = place->next_ready;
     place->ready = false;
-    return place;
+    return place->shared_from_this();
   }
   if (!timers_.empty() && timers_.front()->next <= timers_.front()->engine->now())
     return timers_.front()->shared_from_this();
@@ -211,7 +228,7 @@ void ThreadPool::State::take_turn(std::unique_lock<std::mutex>& lock,
     return;
   }
   unschedule(*place);
-  const bool may_spin = ready_.empty() && tasks_.empty();
+  const bool may_spin = first_ready_ == nullptr && tasks_.empty();
   for (;;) {
     place->turning = true;
     place->turner = std::this_thread::get_id();
@@ -233,7 +250,7 @@ void ThreadPool::State::take_turn(std::unique_lock<std::mutex>& lock,
     lock.lock();
     // The job's end is a reason for a turn: take it, unless it is another's or others are waiting.
     if (!place->engine || stopped_) return;
-    if (place->turning || place->ready || !ready_.empty() || !tasks_.empty())
+    if (place->turning || place->ready || first_ready_ != nullptr || !tasks_.empty())
       return make_ready(*place);
     unschedule(*place);
   }
@@ -247,7 +264,7 @@ void ThreadPool::State::stop() noexcept {
     stopped_ = true;
     places.swap(places_);
     unrun.swap(tasks_);
-    ready_.clear();
+    first_ready_ = nullptr;
     for (Place* place : timers_) place->heap_index = none;
     timers_.clear();
   }

@@ -123,7 +123,7 @@ AppendResult Admission<T>::append(Lane<T>& lane, U&& item, Wait wait, TimePoint 
         refill = core_.lanes.refill(lane);
       } while (refill == Lane<T>::Refill::ready);
     }
-    if (refill == Lane<T>::Refill::closed || core_.closed()) {
+    if (refill == Lane<T>::Refill::closed) {
       core_.wake.ring_always();  // an engine that drains may wait for this lane to be quiet
       return refuse(AppendResult::closed);
     }

@@ -48,8 +48,8 @@ class StreamCore final : public LaneHome {
 
   /// No more input. Appends that wait return `closed`.
   void close_input() {
-    closed_.store(true, std::memory_order_seq_cst);
     lanes.close();
+    closed_.store(true, std::memory_order_seq_cst);
     room.notify();
     wake.ring_always();
   }

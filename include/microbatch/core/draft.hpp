@@ -22,7 +22,7 @@ template <class T>
 class Draft {
  public:
   /// The first n of the front part.
-  void take_front(std::size_t n) { front_ += checked(front_ + n, front_size_) - front_; }
+  void take_front(std::size_t n) { front_ += checked(n, front_size_ - front_); }
   /// The i-th of the front part; the window holds the picks in the order of these calls.
   void take(std::size_t i) { name(i, picks_); }
   /// The first n of a bucket.

@@ -30,6 +30,7 @@ class RetryPlan {
     std::uint32_t attempts = 0;  ///< how often these items have been tried
     std::uint64_t since = 0;     ///< successes counted when these items failed last
     bool alone = false;          ///< no longer the whole window: one attempt, then it is judged
+    bool doubted = false;        ///< failed alone since others succeeded in this round
     std::exception_ptr error{};  ///< of the last failure
 
     [[nodiscard]] std::uint32_t size() const noexcept { return end - begin; }
@@ -49,7 +50,7 @@ class RetryPlan {
     held_.clear();
     queue_.push_back({.end = size});
     size_ = size;
-    tries_ = failures_ = 0;
+    tries_ = failures_ = round_successes_ = 0;
     stalled_ = lenient_ = false;
   }
 
@@ -73,7 +74,11 @@ class RetryPlan {
     queue_.insert(queue_.begin(), std::move(current_));
   }
   /// The wait is over (or need not be waited for).
-  void resume() { release_held(); }
+  void resume() {
+    round_successes_ = 0;
+    for (Part& part : held_) part.doubted = false;
+    release_held();
+  }
 
   /// 0 for the whole window, then 1, 2, ...: Window::part().
   [[nodiscard]] std::uint32_t part_number() const noexcept { return current_.alone ? tries_ : 0; }
@@ -97,9 +102,15 @@ class RetryPlan {
     failures_ = 0;
     stalled_ = false;
   }
-  void succeeded() {
-    failures_ = 0;
-    stalled_ = false;
+  /// A single item that failed between two successes is dead.
+  template <class Dead>
+  void succeeded(Dead&& dead) {
+    succeeded_in_part();
+    ++round_successes_;
+    std::erase_if(held_, [&](const Part& part) {
+      if (part.doubted) dead(part);
+      return part.doubted;
+    });
     release_held();
   }
 
@@ -142,6 +153,7 @@ class RetryPlan {
         halve(std::move(part), queue_);
       return;
     }
+    part.doubted = part.size() == 1 && round_successes_ > 0;
     hold(std::move(part));
     if (evidence.last_chance) return last_chance(dead);
     if (lenient_ && !queue_.empty()) return;  // its sibling may still be the evidence
@@ -195,6 +207,7 @@ class RetryPlan {
   std::uint32_t size_ = 0;
   std::uint32_t tries_ = 0;
   std::uint32_t failures_ = 0;
+  std::uint32_t round_successes_ = 0;  // since the last wait
   bool stalled_ = false;
   bool lenient_ = false;
 };

@@ -205,7 +205,7 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
     const bool formed = former_.form(now, batch);
     if (sweeping || (flush_.active() && renumbered != core_->backlog.renumbered))
       flush_.extend(former_.pending());
-    return formed;
+    return formed && !(draining_ && batch.items.empty());  // an end needs no empty windows
   }
 
   /// The emitter waits. Is there a reason not to?
@@ -232,7 +232,8 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
     next = std::min(next, verdict.at);
     if (core_->room.has_waiters())
       return sleeper_.sleep_until(1, may_spin);  // to flush it for them
-    if (verdict.at_items == npos) return true;
+    // What a limit keeps out cannot change the verdict: then time alone can.
+    if (verdict.at_items == npos || former_.pending().size() >= verdict.limit) return true;
     const std::uint64_t pending = former_.pending().total();
     return sleeper_.sleep_until(verdict.at_items > pending ? verdict.at_items - pending : 1,
                                 may_spin);

@@ -267,20 +267,23 @@ class Flights {
     if (held)
       batch.plan.succeeded_in_part();
     else
-      batch.plan.succeeded();
+      batch.plan.succeeded(bury_part(batch));
     go_on(batch, now);
   }
 
   void call_failed(Batch<T>& batch, std::exception_ptr error, TimePoint now) {
     core_.settlement.report(BackgroundError::Where::callback, error);
     const Failure kind = rules_.on_failure.classified(error);
-    batch.plan.failed(std::move(error), kind, rules_.on_failure, evidence(now),
-                      [&](const RetryPlan::Part& dead) {
-                        for (std::size_t i = dead.begin; i < dead.end; ++i)
-                          ending_.bury(batch, i, dead.attempts, dead.error);
-                      });
+    batch.plan.failed(std::move(error), kind, rules_.on_failure, evidence(now), bury_part(batch));
     batch.probe_granted = false;
     go_on(batch, now);
+  }
+
+  [[nodiscard]] auto bury_part(Batch<T>& batch) {
+    return [this, &batch](const RetryPlan::Part& dead) {
+      for (std::size_t i = dead.begin; i < dead.end; ++i)
+        ending_.bury(batch, i, dead.attempts, dead.error);
+    };
   }
 
   /// The result is kept and put again; only a drain gives up after a while.
@@ -292,7 +295,7 @@ class Flights {
       for (std::size_t i = batch.part.begin; i < batch.part.end; ++i)
         ending_.bury(batch, i, batch.part.attempts, error);
       batch.next = Batch<T>::Next::call;
-      batch.plan.succeeded();
+      batch.plan.succeeded(bury_part(batch));
       return go_on(batch, now);
     }
     batch.next = Batch<T>::Next::put;
