@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -127,7 +128,8 @@ AppendResult Admission<T>::append(Lane<T>& lane, U&& item, Wait wait, TimePoint 
       core_.wake.ring_always();  // an engine that drains may wait for this lane to be quiet
       return refuse(AppendResult::closed);
     }
-    if (core_.expire_unattended()) continue;
+    TimePoint next_expiry;
+    if (core_.expire_unattended(next_expiry)) continue;
     switch (core_.options().overflow) {
       case Overflow::reject:
         return refuse(AppendResult::full);
@@ -153,8 +155,9 @@ AppendResult Admission<T>::append(Lane<T>& lane, U&& item, Wait wait, TimePoint 
       continue;  // room that was given back before we counted as waiting told nobody
     }
     if (core_.lanes.reclaim()) continue;
-    if (const auto result = waiting->wait(deadline); result != AppendResult::accepted)
-      return refuse(result);
+    const auto result = waiting->wait(std::min(deadline, next_expiry));
+    const bool expiry_is_due = result == AppendResult::timeout && next_expiry < deadline;
+    if (result != AppendResult::accepted && !expiry_is_due) return refuse(result);
   }
 }
 

@@ -87,8 +87,9 @@ class StreamCore final : public LaneHome {
   // (The next three take it themselves.)
   /// Overflow::drop_oldest: makes room for an append on `lane`; false when nothing can be dropped.
   bool drop_oldest_for(Lane<T>& lane);
-  /// Without a consumer, appends drop what is overdue; true if anything was.
-  bool expire_unattended();
+  /// Without a consumer, appends drop what is overdue; true if anything was, otherwise `next` is
+  /// when something will be.
+  bool expire_unattended(TimePoint& next);
   [[nodiscard]] Stats stats();
 
   /// After close_input: no append is under way.
@@ -197,17 +198,20 @@ TimePoint StreamCore<T>::expire(TimePoint now) {
 }
 
 template <class T>
-bool StreamCore<T>::expire_unattended() {
+bool StreamCore<T>::expire_unattended(TimePoint& next) {
+  next = never;
   if (!expires() || attached()) return false;  // the engine does it
-  bool any;
   {
     std::lock_guard lock(token);
     const std::uint64_t before = settlement.ledger.dropped(DropCause::expired);
-    expire(clock.now());
-    any = settlement.ledger.dropped(DropCause::expired) != before;
+    const TimePoint due = expire(clock.now());
+    if (settlement.ledger.dropped(DropCause::expired) == before) {
+      if (clock.runs_by_itself()) next = due;
+      return false;
+    }
   }
   after();
-  return any;
+  return true;
 }
 
 template <class T>
@@ -275,6 +279,7 @@ void StreamCore<T>::detach() {
   // An append that was under way when the stream closed may still publish; then it rings.
   wake.on_wake([this] {
     wake.arm();
+    lanes.barrier();
     drop_unclaimed();
     after();
   });

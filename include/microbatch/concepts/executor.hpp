@@ -12,6 +12,8 @@ namespace microbatch {
 /// Where callbacks run. execute(task) runs the task exactly once, on whatever thread, at whatever
 /// time; or it throws and runs it never. A task that is destroyed unrun says so to the engine.
 ///
+/// Optional: `std::size_t workers()`, how many tasks run at a time: the default of
+/// ConsumerOptions::max_in_flight, which is 1 without it.
 /// Models: ThreadPool, InlineExecutor, testing::ManualExecutor, adapters for an Asio pool or a TBB
 /// arena (examples/). The smallest one:
 ///

@@ -119,6 +119,16 @@ class Window {
 template <class T>
 inline constexpr bool std::ranges::enable_borrowed_range<microbatch::Window<T>> = true;
 
+/// It prints as a window, not element by element, also where <fmt/ranges.h> is included.
+FMT_BEGIN_NAMESPACE
+template <typename T, typename Char>
+struct is_range;
+template <class T, class Char>
+struct is_range<microbatch::Window<T>, Char> {
+  static constexpr bool value = false;
+};
+FMT_END_NAMESPACE
+
 /// `window 7: 1000 items by count, attempt 1`
 template <class T>
 struct fmt::formatter<microbatch::Window<T>> {

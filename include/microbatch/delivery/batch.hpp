@@ -39,6 +39,7 @@ struct Batch {
   TimePoint due{};
   Next next = Next::call;
   bool out = false;            ///< handed over
+  bool begun = false;          ///< and its thread has come to it
   bool undone = false;         ///< some item was handed back or abandoned
   bool given_up = false;       ///< its items were counted as abandoned while it was out
   bool probe_granted = false;  ///< stalled, and another window was let ahead since its last attempt

@@ -100,6 +100,10 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
 
   void run(void* job) {
     auto& batch = *static_cast<Batch<T>*>(job);
+    {
+      std::lock_guard token(core_->token);
+      if (!flights_.begin(batch)) return;  // it was handed back while it waited for a thread
+    }
     flights_.run(batch, stop_.get_token());
     {
       std::lock_guard token(core_->token);
@@ -182,10 +186,12 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
     expiry_ = core_->expire(now);
     if (core_->closed()) begin_draining();
   }
-  /// The lanes are closed (again) under the token: nobody arms them from here on, and what is still
-  /// on its way rings when it ends.
+  /// The lanes are closed (again) under the token: nobody arms them from here on, what is still on
+  /// its way rings when it ends, and every lane that was ever open is known.
   void begin_draining() {
-    if (!std::exchange(draining_, true)) core_->lanes.close();
+    if (std::exchange(draining_, true)) return;
+    core_->lanes.close();
+    core_->lanes.refresh();
   }
 
   /// What is to run next: a retry, a put whose turn has come, or a new window.
@@ -227,21 +233,32 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
   bool sleep(bool may_spin, TimePoint& next) {
     next = std::min(flights_.next_due(), expiry_);
     if (finished_ || !flights_.can_begin()) return true;  // the end of a job is a reason to wake up
-    if (draining_) return core_->lanes.drained() || sleeper_.sleep_until_quiet();
     const Readiness& verdict = former_.verdict();
+    const std::uint64_t left = core_->lanes.left_behind();  // they come to `before`, not by a ring
+    if (left > 0) next = std::min(next, verdict.before);
+    if (draining_) return is_drained() || sleeper_.sleep_until_quiet(left);
     next = std::min(next, verdict.at);
+    if (is_full()) return true;
     if (core_->room.has_waiters())
-      return sleeper_.sleep_until(1, may_spin);  // to flush it for them
-    // What a limit keeps out cannot change the verdict: then time alone can.
-    if (verdict.at_items == npos || former_.pending().size() >= verdict.limit) return true;
+      return sleeper_.sleep_until(left + 1, may_spin);  // flush for them
+    if (verdict.at_items == npos) return true;
     const std::uint64_t pending = former_.pending().total();
-    return sleeper_.sleep_until(verdict.at_items > pending ? verdict.at_items - pending : 1,
-                                may_spin);
+    const std::uint64_t missing = verdict.at_items > pending ? verdict.at_items - pending : 1;
+    return sleeper_.sleep_until(left + missing, may_spin);
+  }
+
+  /// What stands behind a limit cannot change the verdict: then only time can, or a flush.
+  [[nodiscard]] bool is_full() const noexcept {
+    return former_.pending().size() >= former_.verdict().limit;
+  }
+  /// Nothing more can come; or nothing more can leave, because the emitter does not want it.
+  [[nodiscard]] bool is_drained() const noexcept {
+    return is_full() ? core_->lanes.quiet() : core_->lanes.drained();
   }
 
   /// After a turn that found nothing to run.
   void finish_if_done() {
-    if (draining_ && flights_.idle() && core_->lanes.drained()) finished_ = true;
+    if (draining_ && flights_.idle() && is_drained()) finished_ = true;
     notify_waiters();
   }
   void tell_finished() {

@@ -119,6 +119,7 @@ class Flights {
         if (batch.part.attempts > 1) ++core_.settlement.ledger.retries;
       }
       batch.out = true;
+      batch.begun = false;
       ++out_;
       return &batch;
     }
@@ -134,6 +135,16 @@ class Flights {
     for (const Batch<T>* batch : active_)
       if (!batch->out && batch->next != Batch<T>::Next::turn) due = std::min(due, batch->due);
     return due;
+  }
+
+  /// The thread that will run() it has come to it; false if it was handed back meanwhile.
+  [[nodiscard]] bool begin(Batch<T>& batch) noexcept {
+    batch.begun = true;
+    if (!batch.given_up) return true;
+    batch.out = false;
+    --out_;
+    release(batch);
+    return false;
   }
 
   /// Without the token: the callback, and the put where no other window has to go first.
@@ -211,6 +222,8 @@ class Flights {
       batch->undone = true;
       if (batch->out) {
         batch->given_up = true;
+      }
+      if (batch->out && batch->begun) {
         const auto begin = batch->part.begin;
         ending_.end(*batch, begin, batch->part.end, Outcome::abandoned);
       }

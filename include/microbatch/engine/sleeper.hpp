@@ -44,13 +44,15 @@ class Sleeper {
     return false;
   }
 
-  /// The same for a closed stream: a ring comes when an append that was under way has ended.
-  bool sleep_until_quiet() noexcept {
+  /// The same for a closed stream: a ring comes when an append that was under way has ended. `left`
+  /// items are known to be waiting.
+  bool sleep_until_quiet(std::uint64_t left) noexcept {
     core_.wake.arm();  // closed lanes ring at every end
     armed_ = true;
     core_.lanes.barrier();
     core_.lanes.refresh();
-    if (core_.lanes.waiting() == 0) return true;
+    const bool more = core_.lanes.waiting() > left;
+    if (!more && (left > 0 || !core_.lanes.quiet())) return true;
     (void)wake_up(never);
     return false;
   }

@@ -40,7 +40,7 @@ class WindowFormer {
   }
 
   [[nodiscard]] EmitterHandle<T>& emitter() noexcept { return *emitter_; }
-  [[nodiscard]] Pending<T>& pending() noexcept { return pending_; }
+  [[nodiscard]] const Pending<T>& pending() const noexcept { return pending_; }
   [[nodiscard]] const Readiness& verdict() const noexcept { return verdict_; }
 
   /// The next window by the emitter's own will into `batch`; false when it wants to wait.

@@ -153,10 +153,14 @@ class Lanes {
   /// Moves up to n items that arrived before `before` into the backlog; those of one lane in their
   /// order, all of them by arrival where they are stamped. Returns how many came.
   std::size_t sweep(Backlog<T>& into, std::size_t n, TimePoint before) {
+    left_behind_ = 0;
     const std::size_t swept = stamped_ ? sweep_by_arrival(into, n, before) : sweep_in_turn(into, n);
     taken_ += swept;
     return swept;
   }
+
+  /// What the last sweep saw and left, because it had not arrived before `before`.
+  [[nodiscard]] std::uint64_t left_behind() const noexcept { return left_behind_; }
 
   void seal() noexcept {
     for (Lane<T>* lane : view_) lane->seal();
@@ -253,7 +257,11 @@ class Lanes {
         }
       }
       into.next_arrival = first;
-      if (oldest == view_.size() || first >= before || swept == n) return swept;
+      if (oldest == view_.size() || swept == n) return swept;
+      if (first >= before) {
+        for (std::size_t i = 0; i < view_.size(); ++i) left_behind_ += tails_[i] - view_[i]->head();
+        return swept;
+      }
       // Up to the runner-up's first item, which is then the oldest (ties go to the lower lane).
       const TimePoint until = std::min(before, later(second, Duration{1}));
       swept += view_[oldest]->sweep(into, tails_[oldest], n - swept, until);
@@ -280,6 +288,7 @@ class Lanes {
   std::vector<std::uint64_t> armed_;
   std::size_t turn_ = 0;
   std::uint64_t taken_ = 0;
+  std::uint64_t left_behind_ = 0;
 };
 
 }  // namespace microbatch::detail
