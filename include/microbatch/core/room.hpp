@@ -19,7 +19,9 @@ namespace microbatch::detail {
 class Room {
  public:
   Room(std::int64_t items, std::uint64_t max_bytes) noexcept
-      : items_(items), max_bytes_(max_bytes) {}
+      : items_(items),
+        max_bytes_(max_bytes),
+        ample_(std::max<std::int64_t>(1, std::min<std::int64_t>(items / 4, 1 << 16))) {}
 
   /// Up to `wanted` items; 0 when there is no room at all.
   [[nodiscard]] std::int64_t take(std::int64_t wanted) noexcept {
@@ -63,6 +65,12 @@ class Room {
       ++changes_;
     }
     changed_.notify_all();
+  }
+
+  /// The same where it pays: a quarter of the room, so that they are not woken for every window.
+  /// Those left asleep are woken by notify(), when the engine finds nothing more to do.
+  void notify_if_ample() noexcept {
+    if (left() >= ample_ || max_bytes_ != unlimited) notify();
   }
 
   [[nodiscard]] bool has_waiters() const noexcept {
@@ -113,7 +121,9 @@ class Room {
  private:
   alignas(cache_line) Atomic<std::int64_t> items_;
   Atomic<std::uint64_t> bytes_{0};
+  static constexpr std::uint64_t unlimited = ~std::uint64_t{0};
   const std::uint64_t max_bytes_;
+  const std::int64_t ample_;
   alignas(cache_line) Atomic<std::int64_t> waiters_{0};
   Mutex mutex_;
   ConditionVariable changed_;

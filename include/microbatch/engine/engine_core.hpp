@@ -71,6 +71,7 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
             turn.more = flights_.can_begin();
             break;
           }
+          core_->room.notify();
           if (sleep(may_spin, turn.next)) break;
           core_->lanes.refresh();
         }
@@ -277,7 +278,7 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
     if (waiters_ > 0) changed_.notify_all();
   }
   void after() {
-    core_->room.notify();
+    core_->room.notify_if_ample();
     teller_.tell([this] { notify_waiters(); });
   }
 

@@ -119,9 +119,9 @@ class Lane {
       if (closed_) {
         result = Refill::closed;
       } else {
-        if (granted_ <= gate_.next())
-          granted_ += static_cast<std::uint64_t>(shared_.room.take(share));
-        if (granted_ <= gate_.next())
+        if (granted() <= gate_.next())
+          set_granted(granted() + static_cast<std::uint64_t>(shared_.room.take(share)));
+        if (granted() <= gate_.next())
           result = Refill::no_room;
         else
           link(std::exchange(fresh, nullptr));
@@ -133,6 +133,8 @@ class Lane {
 
   // Anybody. Each is followed by a heavy_barrier, one for all lanes.
 
+  /// Room was granted and is not used, at a glance.
+  [[nodiscard]] bool seems_unused() const noexcept { return granted() > gate_.tail(); }
   /// Stops the producer at its next append until reclaim(); false if it holds the lock right now.
   [[nodiscard]] bool revoke() {
     if (!lock_.try_lock()) return false;
@@ -156,9 +158,9 @@ class Lane {
   /// Room that was granted and is not used, given back. Ends revoke().
   std::uint64_t reclaim() {
     const std::uint64_t reach = gate_.reach();
-    const std::uint64_t unused = granted_ > reach ? granted_ - reach : 0;
-    granted_ -= unused;
-    if (!closed_) gate_.set_limit(std::min(granted_, chunk_end_));
+    const std::uint64_t unused = granted() > reach ? granted() - reach : 0;
+    set_granted(granted() - unused);
+    if (!closed_) gate_.set_limit(std::min(granted(), chunk_end_));
     lock_.unlock();
     return unused;
   }
@@ -223,6 +225,11 @@ class Lane {
   [[nodiscard]] std::size_t slot_of(std::uint64_t position) const noexcept {
     return static_cast<std::size_t>(position) & (shared_.chunks.slots() - 1);
   }
+  // relaxed: changed under the lock alone; a glance without it may be stale.
+  [[nodiscard]] std::uint64_t granted() const noexcept {
+    return granted_.load(std::memory_order_relaxed);
+  }
+  void set_granted(std::uint64_t to) noexcept { granted_.store(to, std::memory_order_relaxed); }
   [[nodiscard]] bool at_chunk_end() const noexcept { return gate_.next() == chunk_end_; }
 
   template <class U>
@@ -240,12 +247,12 @@ class Lane {
   }
 
   /// The claim, or the rest of it, is given up; an engine that drains may be waiting for just that.
-  void withdraw() {
+  [[gnu::noinline]] void withdraw() {
     if (gate_.leave()) [[unlikely]]
       shared_.wake.ring();
   }
 
-  void finish(std::size_t made) {
+  [[gnu::always_inline]] void finish(std::size_t made) {
     if (made == 0) return;
     // use_stamps() either sees our claim or is seen here; see enter(). acquire: with its release.
     const bool wake =
@@ -255,7 +262,7 @@ class Lane {
       shared_.wake.ring();
   }
 
-  [[nodiscard]] bool publish_stamped(std::size_t n) {
+  [[nodiscard, gnu::noinline]] bool publish_stamped(std::size_t n) {
     TimePoint* stamps = write_->slots.stamps.get() + slot_of(gate_.next());
     do {
       if (gate_.is_sealed()) gate_.unseal();
@@ -276,7 +283,7 @@ class Lane {
       cursor_ = write_->slots.at(0);
       chunk_end_ += shared_.chunks.slots();
     }
-    gate_.set_limit(std::min(granted_, chunk_end_));
+    gate_.set_limit(std::min(granted(), chunk_end_));
   }
 
   /// The chunk in which head_ stands; the one before it goes back to the pool. Only with head_ <
@@ -322,8 +329,8 @@ class Lane {
 
   // Under lock_.
   Mutex lock_;
-  std::uint64_t granted_ = 0;    // room this lane has taken, as a position
-  std::uint64_t chunk_end_ = 0;  // the producer reads it without the lock: it alone writes it
+  Atomic<std::uint64_t> granted_{0};  // room this lane has taken, as a position; others may glance
+  std::uint64_t chunk_end_ = 0;       // the producer reads it without the lock: it alone writes it
   bool closed_ = false;
 
   // The consumer's. first_ is published by the first item's tail.

@@ -65,6 +65,7 @@ class Lanes {
   /// Room that idle lanes hold goes back to the stream; true if there was any.
   bool reclaim() {
     std::lock_guard lock(mutex_);
+    if (!any_unused()) return false;
     stopped_.clear();
     for (auto& lane : lanes_)
       if (lane->revoke()) stopped_.push_back(lane.get());
@@ -227,6 +228,12 @@ class Lanes {
   }
 
  private:
+  /// Under the lock: some lane holds room that it has not used, as far as one can see from here.
+  [[nodiscard]] bool any_unused() const noexcept {
+    return std::any_of(lanes_.begin(), lanes_.end(),
+                       [](const auto& lane) { return lane->seems_unused(); });
+  }
+
   std::size_t sweep_in_turn(Backlog<T>& into, std::size_t n) {
     std::size_t swept = 0;
     for (std::size_t k = 0; k < view_.size() && swept < n; ++k) {

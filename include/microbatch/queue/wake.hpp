@@ -32,7 +32,7 @@ class Wake {
   }
 
   /// By a producer whose lane reached its share.
-  void ring() {
+  [[gnu::noinline]] void ring() {
     // relaxed: only one of several ringers need go on; the mutex orders what the callee sees. The
     // load spares those that come between the ring and the engine's next turn a contended exchange.
     if (!armed_.load(std::memory_order_relaxed) ||
