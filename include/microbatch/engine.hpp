@@ -20,7 +20,6 @@ std::shared_ptr<EngineCore<T>> make_engine(Stream<T>& stream, E emitter, C callb
       WindowEmitter<E, T>,
       "microbatch: an emitter needs `Readiness window_ready(Pending<T>&, TimePoint)` for the "
       "stream's item type T, and must be movable");
-  require_callback<T, C>();
   options.check();
   const auto& core = CoreOf<T>::get(stream);
   auto handler =

@@ -12,6 +12,7 @@
 
 #include "core/clock.hpp"
 #include "core/errors.hpp"
+#include "core/item.hpp"
 #include "core/results.hpp"
 #include "core/weight.hpp"
 
@@ -35,6 +36,8 @@ class ClockRef {
 /// not negative. It is asked once per item, by the append.
 template <class T>
 class WeightFunction {
+  static_assert((detail::require_item<T>(), true));
+
  public:
   WeightFunction() noexcept = default;
   template <class F>
@@ -59,6 +62,7 @@ struct AnyItem {};
 /// becomes the settings of a stream of any type.
 template <class T = AnyItem>
 struct StreamOptions {
+  static_assert((detail::require_item<T>(), true));
   static constexpr std::uint64_t unlimited = std::numeric_limits<std::uint64_t>::max();
 
   std::string name{};                   ///< for people; may be empty

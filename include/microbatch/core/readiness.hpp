@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <limits>
 
 #include "clock.hpp"
@@ -19,6 +20,7 @@ struct Readiness {
   std::size_t at_items = npos;  ///< ask me again when so many are pending
   TimePoint at = never;         ///< ... or at this time
   TimePoint before = never;     ///< show me only what arrived before this
+  std::exception_ptr error{};   ///< what went wrong with an item: goes to on_error, once
   bool even_if_empty = false;   ///< emit a window although no item is in it
 };
 

@@ -26,22 +26,21 @@ concept TakesSpan = std::invocable<C&, std::span<T>>;
 template <class C, class T>
 concept TakesConstSpan = std::invocable<C&, std::span<const T>>;
 
+template <class C, class T>
+concept CallbackFor = TakesWindow<C, T> || TakesSpan<C, T> || TakesConstSpan<C, T>;
+
 /// Calls a callback in whichever of the three forms it takes.
 template <class T, class C>
 decltype(auto) call_callback(C& callback, Window<T>& window) {
+  static_assert(CallbackFor<C, T>,
+                "microbatch: the callback must be callable with Window<T>&, std::span<T> or "
+                "std::span<const T>, where T is the stream's item type");
   if constexpr (TakesWindow<C, T>)
     return std::invoke(callback, window);
   else if constexpr (TakesSpan<C, T>)
     return std::invoke(callback, std::span<T>(window));
-  else
+  else if constexpr (TakesConstSpan<C, T>)
     return std::invoke(callback, std::span<const T>(window));
-}
-
-template <class T, class C>
-consteval void require_callback() {
-  static_assert(TakesWindow<C, T> || TakesSpan<C, T> || TakesConstSpan<C, T>,
-                "microbatch: the callback must be callable with Window<T>&, std::span<T> or "
-                "std::span<const T>, where T is the stream's item type");
 }
 
 template <class T, class C>

@@ -79,6 +79,7 @@ class Combined {
 inline void narrow(Readiness& whole, const Readiness& part, bool waiting_for_it) noexcept {
   whole.limit = std::min(whole.limit, part.limit);
   whole.before = std::min(whole.before, part.before);
+  if (!whole.error) whole.error = part.error;
   if (!waiting_for_it) return;
   whole.at = std::min(whole.at, part.at);
   whole.at_items = std::min(whole.at_items, part.at_items);

@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <utility>
 
@@ -29,15 +30,22 @@ class PredicateWindow {
     const std::uint64_t first = pending.first_position();
     if (cursor_ < first) cursor_ = first;
     if (match_ < first) match_ = none;
+    std::exception_ptr error;
     while (match_ == none && cursor_ < pending.end_position()) {
-      const std::uint64_t here = cursor_++;  // first of all: no item is asked twice
-      if (std::invoke(predicate_, std::as_const(pending[static_cast<std::size_t>(here - first)])))
-        match_ = here;
+      const std::uint64_t here = cursor_++;
+      try {
+        if (std::invoke(predicate_, std::as_const(pending[static_cast<std::size_t>(here - first)])))
+          match_ = here;
+      } catch (...) {
+        if (!error) error = std::current_exception();
+      }
     }
-    if (match_ == none) return {.reason = Reason::predicate, .at_items = pending.size() + 1};
+    if (match_ == none)
+      return {.reason = Reason::predicate, .at_items = pending.size() + 1, .error = error};
     return {.ready = true,
             .reason = Reason::predicate,
-            .limit = static_cast<std::size_t>(match_ - first + 1)};
+            .limit = static_cast<std::size_t>(match_ - first + 1),
+            .error = error};
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <type_traits>
 #include <utility>
@@ -92,7 +93,7 @@ class WeightWindow {
 
   template <class T>
   Readiness window_ready(Pending<T>& pending, TimePoint) {
-    learn(pending);
+    std::exception_ptr error = learn(pending);
     const std::uint64_t limit = limit_.get();
     const std::uint64_t first = pending.first_position();
     const std::uint64_t end = pending.end_position();
@@ -108,7 +109,8 @@ class WeightWindow {
     }
     const bool all_fit = low == end;
     const bool full = all_fit && first != end && sums_.weight(first, end) == limit;
-    Readiness readiness{.ready = !all_fit || full, .reason = Reason::weight};
+    Readiness readiness{
+        .ready = !all_fit || full, .reason = Reason::weight, .error = std::move(error)};
     if (readiness.ready)
       readiness.limit = std::max<std::size_t>(1, static_cast<std::size_t>(low - first));
     else
@@ -125,8 +127,10 @@ class WeightWindow {
   void on_retune(std::function<void()> f) { limit_.on_change(std::move(f)); }
 
  private:
+  /// Weighs what is new. The first error of a weight function, if there was one.
   template <class T>
-  void learn(Pending<T>& pending) {
+  [[nodiscard]] std::exception_ptr learn(Pending<T>& pending) {
+    std::exception_ptr error;
     const std::uint64_t first = pending.first_position();
     if (cursor_ <= first) {
       cursor_ = first;
@@ -137,14 +141,15 @@ class WeightWindow {
     sums_begin_ = first;
     while (cursor_ < pending.end_position()) {
       const auto i = static_cast<std::size_t>(cursor_ - first);
-      ++cursor_;  // first of all: whatever happens, this item is not weighed twice
+      ++cursor_;
       try {
         sums_.push(weigh(pending, i));
       } catch (...) {
-        sums_.push(limit_.get() + 1);
-        throw;
+        if (!error) error = std::current_exception();
+        sums_.push(limit_.get() + 1);  // it goes alone
       }
     }
+    return error;
   }
 
   template <class T>

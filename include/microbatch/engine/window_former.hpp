@@ -76,6 +76,8 @@ class WindowFormer {
     sweep(now);
     do {
       verdict_ = guarded([&] { return emitter_->window_ready(pending_, now); });
+      if (auto error = std::exchange(verdict_.error, nullptr))
+        core_.settlement.report(BackgroundError::Where::emitter, error);
     } while (sweep(now));
     if (!verdict_.ready && verdict_.at <= now) {
       core_.settlement.report(
