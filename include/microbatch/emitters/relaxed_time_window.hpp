@@ -42,7 +42,6 @@ class RelaxedTimeWindow {
       next_after(now);
     }
     now_ = now;
-    there_ = pending.size();
     Readiness readiness{.reason = Reason::interval, .limit = options_.max_items};
     if (pending.empty()) {
       idle_ = true;
@@ -58,7 +57,8 @@ class RelaxedTimeWindow {
   template <class T>
   void on_emit(Draft<T>& draft, const Readiness& readiness) noexcept {
     if (!readiness.ready) return;
-    if (!options_.all_per_tick || draft.size() == there_) next_after(now_);
+    // A window that is not full was the last one of its tick.
+    if (!options_.all_per_tick || draft.size() < options_.max_items) next_after(now_);
   }
 
  private:
@@ -71,7 +71,6 @@ class RelaxedTimeWindow {
   RelaxedTimeOptions options_;
   bool started_ = false;
   bool idle_ = false;
-  std::size_t there_ = 0;
   TimePoint start_{};
   TimePoint tick_{};
   TimePoint now_{};

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -89,7 +92,7 @@ class WeightWindow {
   static constexpr bool needs_weights = std::same_as<Weight, StoredWeight>;
 
   explicit WeightWindow(std::uint64_t limit, Weight weight = {})
-      : limit_(detail::checked_size("WeightWindow: limit", limit)), weight_(std::move(weight)) {}
+      : limit_(checked_limit(limit)), weight_(std::move(weight)) {}
 
   template <class T>
   Readiness window_ready(Pending<T>& pending, TimePoint) {
@@ -119,14 +122,22 @@ class WeightWindow {
   }
 
   /// Takes effect for what is pending, too; any thread.
-  void set_limit(std::uint64_t limit) {
-    limit_.set(detail::checked_size("WeightWindow: limit", limit));
-  }
+  void set_limit(std::uint64_t limit) { limit_.set(checked_limit(limit)); }
   [[nodiscard]] std::uint64_t limit() const noexcept { return limit_.get(); }
 
   void on_retune(std::function<void()> f) { limit_.on_change(std::move(f)); }
 
  private:
+  /// Beyond any sensible limit; the sums of millions of such items do not overflow.
+  static constexpr std::uint64_t heaviest = std::uint64_t{1} << 40;
+
+  static std::uint64_t checked_limit(std::uint64_t limit) {
+    if (limit < 1 || limit >= heaviest)
+      throw ConfigError(
+          fmt::format("WeightWindow: limit must be from 1 to {}, got {}", heaviest - 1, limit));
+    return limit;
+  }
+
   /// Weighs what is new. The first error of a weight function, if there was one.
   template <class T>
   [[nodiscard]] std::exception_ptr learn(Pending<T>& pending) {
@@ -143,10 +154,10 @@ class WeightWindow {
       const auto i = static_cast<std::size_t>(cursor_ - first);
       ++cursor_;
       try {
-        sums_.push(weigh(pending, i));
+        sums_.push(std::min(heaviest, weigh(pending, i)));
       } catch (...) {
         if (!error) error = std::current_exception();
-        sums_.push(limit_.get() + 1);  // it goes alone
+        sums_.push(heaviest);  // it goes alone
       }
     }
     return error;

@@ -182,6 +182,7 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
 
  private:
   void begin_turn(TimePoint now) {
+    drained_ = false;
     core_->lanes.refresh();
     core_->backlog.noticed_at = sleeper_.wake_up(now);
     expiry_ = core_->expire(now);
@@ -237,8 +238,12 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
     const Readiness& verdict = former_.verdict();
     const std::uint64_t left = core_->lanes.left_behind();  // they come to `before`, not by a ring
     if (left > 0) next = std::min(next, verdict.before);
-    if (draining_) return is_drained() || sleeper_.sleep_until_quiet(left);
+    // One look decides: a refused append takes its claim back, and a lane flickers for a moment.
+    if (draining_)
+      return (drained_ = is_drained()) ||
+             sleeper_.sleep_until_quiet(is_full() ? core_->lanes.waiting() : left);
     next = std::min(next, verdict.at);
+    if (former_.erred()) return sleeper_.sleep_until(core_->lanes.waiting() + 1, may_spin);
     if (is_full()) return true;
     if (core_->room.has_waiters())
       return sleeper_.sleep_until(left + 1, may_spin);  // flush for them
@@ -259,7 +264,7 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
 
   /// After a turn that found nothing to run.
   void finish_if_done() {
-    if (draining_ && flights_.idle() && is_drained()) finished_ = true;
+    if (drained_ && flights_.idle()) finished_ = true;
     notify_waiters();
   }
   void tell_finished() {
@@ -299,6 +304,7 @@ class EngineCore final : public Steppable, public std::enable_shared_from_this<E
   FlushMarks<T> flush_{core_->lanes};
   TimePoint expiry_ = never;
   bool draining_ = false;
+  bool drained_ = false;  // as this turn has seen it
   bool finished_ = false;
   bool host_gone_ = false;
   std::function<void()> on_finished_;

@@ -43,6 +43,9 @@ class WindowFormer {
   [[nodiscard]] const Pending<T>& pending() const noexcept { return pending_; }
   [[nodiscard]] const Readiness& verdict() const noexcept { return verdict_; }
 
+  /// The last answer was an error: only something new is a reason to ask again.
+  [[nodiscard]] bool erred() const noexcept { return erred_; }
+
   /// The next window by the emitter's own will into `batch`; false when it wants to wait.
   bool form(TimePoint now, Batch<T>& batch) {
     look(now);
@@ -73,6 +76,7 @@ class WindowFormer {
  private:
   /// Sweeps and asks until nothing more comes that could belong to the next window.
   void look(TimePoint now) {
+    erred_ = false;
     sweep(now);
     do {
       verdict_ = guarded([&] { return emitter_->window_ready(pending_, now); });
@@ -154,6 +158,7 @@ class WindowFormer {
   }
 
   bool not_ready() noexcept {
+    erred_ = true;
     verdict_.ready = false;
     verdict_.at = never;
     verdict_.at_items = pending_.total() + 1;
@@ -167,6 +172,7 @@ class WindowFormer {
       return ask();
     } catch (...) {
       core_.settlement.report(BackgroundError::Where::emitter, std::current_exception());
+      erred_ = true;
       return {.limit = verdict_.limit, .at_items = pending_.total() + 1};
     }
   }
@@ -178,6 +184,7 @@ class WindowFormer {
   ItemBuffer<T> discarded_;
   Readiness verdict_;
   TimePoint opened_{};
+  bool erred_ = false;
 };
 
 }  // namespace microbatch::detail
