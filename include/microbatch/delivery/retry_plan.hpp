@@ -121,6 +121,7 @@ class RetryPlan {
     ++failures_;
     Part part = std::move(current_);
     part.error = std::move(error);
+    if (!part.alone && part.attempts == 1) part.since = evidence.successes;
     if (kind == Failure::transient) {
       if (policy.max_transient_attempts != FailurePolicy::unbounded &&
           part.attempts >= policy.max_transient_attempts) {
@@ -131,7 +132,6 @@ class RetryPlan {
       return break_off();
     }
     if (!part.alone) {
-      if (part.attempts == 1) part.since = evidence.successes;
       if (part.attempts < policy.max_attempts) {
         held_.push_back(std::move(part));
         return;

@@ -133,8 +133,9 @@ class WeightWindow {
 
   static std::uint64_t checked_limit(std::uint64_t limit) {
     if (limit < 1 || limit >= heaviest)
-      throw ConfigError(
-          fmt::format("WeightWindow: limit must be from 1 to {}, got {}", heaviest - 1, limit));
+      throw ConfigError(fmt::format("WeightWindow: limit must be from 1 to {}, got {}{}",
+                                    heaviest - 1, limit,
+                                    limit >= heaviest ? " (a negative number?)" : ""));
     return limit;
   }
 
