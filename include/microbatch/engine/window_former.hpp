@@ -55,7 +55,9 @@ class WindowFormer {
   /// After form() said no: a partial window, for `reason`. False when there is nothing to emit.
   bool form_partial(TimePoint now, Reason reason, Batch<T>& batch) {
     if (pending_.total() == 0) return false;
+    erred_ = false;
     Readiness wanted = guarded([&] { return emitter_->flush(pending_, now, verdict_.limit); });
+    if (erred_ && reason == Reason::close) wanted.ready = true;  // as if it had no flush()
     if (!wanted.ready) return false;
     wanted.limit = std::min(wanted.limit, verdict_.limit);
     wanted.reason = reason;
