@@ -59,6 +59,12 @@ enum class DropCause : std::uint8_t {
 };
 inline constexpr std::size_t drop_cause_count = 6;
 
+/// What a failure says about the items.
+enum class Failure : std::uint8_t {
+  transient,  ///< the fault lies outside them: retry, never take the window apart
+  poison,     ///< one of them may be the cause: after max_attempts, isolate it
+};
+
 /// In which order windows are called and committed.
 enum class Order : std::uint8_t {
   sequential,          ///< one window at a time; a retry holds back the next window

@@ -40,6 +40,7 @@ struct WindowInfo {
 struct Rejection {
   std::size_t index;
   std::exception_ptr error;
+  Failure failure = Failure::poison;
 };
 
 }  // namespace detail
@@ -87,7 +88,7 @@ class Window {
     if (i >= items_.size())
       throw std::out_of_range(
           fmt::format("Window::reject: index {} in a window of {}", i, items_.size()));
-    rejections_->push_back({i, std::move(error)});
+    rejections_->push_back({.index = i, .error = std::move(error)});
   }
   void reject(std::size_t i, const std::string& error) {
     reject(i, std::make_exception_ptr(Rejected(error)));

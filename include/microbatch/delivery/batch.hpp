@@ -46,8 +46,8 @@ struct Batch {
 
   // What the thread that ran it brings back.
   std::exception_ptr call_error;
+  Failure failure = Failure::poison;  ///< what call_error says about the items
   std::exception_ptr put_error;
-  bool has_put = false;
 
   [[nodiscard]] bool has_ended(std::size_t i) const noexcept { return !ended.empty() && ended[i]; }
   [[nodiscard]] std::span<T> span(const RetryPlan::Part& p) noexcept {

@@ -10,14 +10,9 @@
 
 #include "../core/clock.hpp"
 #include "../core/errors.hpp"
+#include "../core/results.hpp"
 
 namespace microbatch {
-
-/// What a failure says about the items.
-enum class Failure : std::uint8_t {
-  transient,  ///< the fault lies outside them: retry, never take the window apart
-  poison,     ///< one of them may be the cause: after max_attempts, isolate it
-};
 
 /// When a window that keeps failing is taken apart.
 enum class Isolate : std::uint8_t {

@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "../consumer_options.hpp"
-#include "../core/split_mix.hpp"
 #include "../core/thread_role.hpp"
 #include "../delivery/batch.hpp"
 #include "../delivery/ending.hpp"
 #include "../stream_core.hpp"
 #include "emitter_handle.hpp"
+#include "judge.hpp"
 
 namespace microbatch::detail {
 
@@ -26,14 +26,17 @@ template <class T>
 class Flights {
  public:
   struct Rules {
-    FailurePolicy on_failure;
     Order order;
     std::size_t max_in_flight;
   };
 
   Flights(StreamCore<T>& core, std::unique_ptr<Handler<T>> handler, EmitterHandle<T>& emitter,
-          Rules rules)
-      : core_(core), handler_(std::move(handler)), emitter_(emitter), rules_(std::move(rules)) {}
+          FailurePolicy policy, Rules rules)
+      : core_(core),
+        handler_(std::move(handler)),
+        emitter_(emitter),
+        rules_(rules),
+        judge_(core, std::move(policy)) {}
 
   [[nodiscard]] Handler<T>& handler() noexcept { return *handler_; }
   [[nodiscard]] bool idle() const noexcept { return active_.empty(); }
@@ -106,7 +109,7 @@ class Flights {
       if (batch.next == Batch<T>::Next::turn) {
         if (i != 0) continue;
         if (!handler_->has_sink()) {
-          delivered(batch, now);
+          finish_if(judge_.delivered(batch, now), batch);
           i = npos;  // the list has changed: from the start
           continue;
         }
@@ -151,7 +154,6 @@ class Flights {
   void run(Batch<T>& batch, const std::stop_token& stop) noexcept {
     const InsideCallback inside(&core_);
     batch.call_error = batch.put_error = nullptr;
-    batch.has_put = false;
     if (batch.next == Batch<T>::Next::call) {
       batch.rejections.clear();
       try {
@@ -160,14 +162,14 @@ class Flights {
         handler_->call(window, *batch.result);
       } catch (...) {
         batch.call_error = std::current_exception();
-        return;
       }
+      judge_.classify(batch);
+      if (batch.call_error) return;
       if (rules_.order == Order::committed_in_order) return;
     }
     if (!handler_->has_sink()) return;
     try {
       handler_->put(*batch.result);
-      batch.has_put = true;
     } catch (...) {
       batch.put_error = std::current_exception();
     }
@@ -179,17 +181,18 @@ class Flights {
     batch.out = false;
     --out_;
     if (batch.given_up) return release(batch);
-    if (batch.call_error) return call_failed(batch, std::exchange(batch.call_error, nullptr), now);
-    if (batch.next == Batch<T>::Next::call) {
-      ++successes_;
-      last_success_ = now;
-    }
-    if (batch.put_error) return put_failed(batch, std::exchange(batch.put_error, nullptr), now);
+    if (batch.call_error)
+      return finish_if(judge_.call_failed(batch, std::exchange(batch.call_error, nullptr), now),
+                       batch);
+    if (batch.next == Batch<T>::Next::call) judge_.count_success(now);
+    if (batch.put_error)
+      return finish_if(judge_.put_failed(batch, std::exchange(batch.put_error, nullptr), now),
+                       batch);
     if (rules_.order == Order::committed_in_order && batch.next == Batch<T>::Next::call) {
       batch.next = Batch<T>::Next::turn;  // next_job goes on with it when it is first
       return;
     }
-    delivered(batch, now);
+    finish_if(judge_.delivered(batch, now), batch);
   }
 
   /// The executor would not take it, or destroyed it unrun: nothing was called.
@@ -200,14 +203,14 @@ class Flights {
     refused_ = true;
     if (batch.given_up) return release(batch);
     if (batch.next == Batch<T>::Next::call) batch.plan.put_back();
-    batch.due = later(now, rules_.on_failure.delay(++refusals_, random_()));
+    batch.due = later(now, judge_.delay(++refusals_));
   }
   /// The executor has refused a job; a drain need not wait for it.
   [[nodiscard]] bool refused() const noexcept { return refused_; }
 
   /// A drain without a deadline has begun: nobody waits for evidence from other windows any more.
   void begin_last_chance(TimePoint now) noexcept {
-    last_chance_ = true;
+    judge_.begin_last_chance();
     for (Batch<T>* batch : active_)
       if (!batch->out && batch->plan.stalled()) batch->due = now;
   }
@@ -248,90 +251,8 @@ class Flights {
     return !batch.out && batch.plan.stalled();
   }
 
-  [[nodiscard]] RetryPlan::Evidence evidence(TimePoint now) const noexcept {
-    return {.successes = successes_,
-            .recent = successes_ > 0 && now < later(last_success_, rules_.on_failure.recently),
-            .last_chance = last_chance_};
-  }
-
-  void delivered(Batch<T>& batch, TimePoint now) {
-    const RetryPlan::Part part = batch.part;
-    auto& rejected = batch.rejections;
-    std::sort(rejected.begin(), rejected.end(),
-              [](const Rejection& a, const Rejection& b) { return a.index < b.index; });
-    std::size_t from = part.begin;
-    for (const Rejection& rejection : rejected) {
-      const std::size_t i = part.begin + rejection.index;
-      if (i < from) continue;  // rejected twice
-      ending_.end(batch, from, i, Outcome::delivered);
-      from = i + 1;
-      if (rules_.on_failure.classified(rejection.error) == Failure::transient &&
-          part.attempts < rules_.on_failure.max_transient_attempts) {
-        batch.plan.hold_item(static_cast<std::uint32_t>(i), rejection.error);
-      } else {
-        ending_.bury(batch, i, part.attempts, rejection.error);
-      }
-    }
-    const bool held = !rejected.empty();
-    rejected.clear();
-    ending_.end(batch, from, part.end, Outcome::delivered);
-    batch.put_failures = 0;
-    batch.next = Batch<T>::Next::call;
-    if (held)
-      batch.plan.succeeded_in_part();
-    else
-      batch.plan.succeeded(bury_part(batch));
-    go_on(batch, now);
-  }
-
-  void call_failed(Batch<T>& batch, std::exception_ptr error, TimePoint now) {
-    core_.settlement.report(BackgroundError::Where::callback, error);
-    const Failure kind = rules_.on_failure.classified(error);
-    batch.plan.failed(std::move(error), kind, rules_.on_failure, evidence(now), bury_part(batch));
-    batch.probe_granted = false;
-    go_on(batch, now);
-  }
-
-  [[nodiscard]] auto bury_part(Batch<T>& batch) {
-    return [this, &batch](const RetryPlan::Part& dead) {
-      for (std::size_t i = dead.begin; i < dead.end; ++i)
-        ending_.bury(batch, i, dead.attempts, dead.error);
-    };
-  }
-
-  /// The result is kept and put again; only a drain gives up after a while.
-  void put_failed(Batch<T>& batch, std::exception_ptr error, TimePoint now) {
-    core_.settlement.report(BackgroundError::Where::sink, error);
-    ++batch.put_failures;
-    if (last_chance_ && rules_.on_failure.max_transient_attempts != FailurePolicy::unbounded &&
-        batch.put_failures >= rules_.on_failure.max_transient_attempts) {
-      for (std::size_t i = batch.part.begin; i < batch.part.end; ++i)
-        ending_.bury(batch, i, batch.part.attempts, error);
-      batch.next = Batch<T>::Next::call;
-      batch.plan.succeeded(bury_part(batch));
-      return go_on(batch, now);
-    }
-    batch.next = Batch<T>::Next::put;
-    batch.due = later(now, rules_.on_failure.delay(batch.put_failures, random_()));
-  }
-
-  /// After an attempt has been judged.
-  void go_on(Batch<T>& batch, TimePoint now) {
-    switch (batch.plan.next()) {
-      case RetryPlan::Next::attempt:
-        batch.due = now;
-        break;
-      case RetryPlan::Next::wait:
-        batch.due = later(now, rules_.on_failure.delay(batch.plan.failures(), random_()));
-        batch.plan.resume();
-        break;
-      case RetryPlan::Next::done:
-        finish(batch);
-        break;
-    }
-  }
-
-  void finish(Batch<T>& batch) {
+  void finish_if(bool ended, Batch<T>& batch) {
+    if (!ended) return;
     tell_emitter(batch);
     active_.erase(std::find(active_.begin(), active_.end(), &batch));
     release(batch);
@@ -361,6 +282,7 @@ class Flights {
   std::unique_ptr<Handler<T>> handler_;
   EmitterHandle<T>& emitter_;
   const Rules rules_;
+  Judge<T> judge_;
   Ending<T> ending_{core_.settlement};
 
   std::vector<std::unique_ptr<Batch<T>>> batches_;
@@ -368,12 +290,8 @@ class Flights {
   std::vector<Batch<T>*> active_;  // in the order of their sequence
   std::uint64_t next_sequence_ = 0;
   std::size_t out_ = 0;
-  std::uint64_t successes_ = 0;
-  TimePoint last_success_{};
   std::uint32_t refusals_ = 0;
   bool refused_ = false;
-  bool last_chance_ = false;
-  SplitMix random_{core_.id};
 };
 
 }  // namespace microbatch::detail
