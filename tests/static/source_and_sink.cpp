@@ -1,0 +1,59 @@
+// What satisfies Source, CommittableSource and Sink, and what must not.
+
+#include <microbatch/microbatch.hpp>
+#include <microbatch/testing/recording_sink.hpp>
+#include <microbatch/testing/vector_source.hpp>
+
+#include <string>
+
+namespace {
+
+using namespace microbatch;
+
+struct Numbers {
+  void run(Feed<int>&, std::stop_token) {}
+};
+struct Committed : Numbers {
+  void commit(Origin) {}
+};
+struct CommitsNothing : Numbers {
+  void commit() {}
+};
+struct NoStop {
+  void run(Feed<int>&) {}
+};
+
+static_assert(Source<Numbers, int>);
+static_assert(Source<testing::VectorSource<int>, int>);
+static_assert(!Source<Numbers, std::string>, "a feed of another item type");
+static_assert(!Source<NoStop, int>);
+static_assert(!Source<int, int>);
+
+static_assert(CommittableSource<Committed, int>);
+static_assert(CommittableSource<testing::VectorSource<int>, int>);
+static_assert(!CommittableSource<Numbers, int>);
+static_assert(!CommittableSource<CommitsNothing, int>);
+
+struct Prints {
+  void put(std::span<const int>) {}
+};
+struct PutsOne {
+  void put(const int&) {}
+};
+struct Changes {
+  void put(std::span<int>) {}
+};
+struct Closes : Prints {
+  void close() {}
+};
+
+static_assert(Sink<Prints, int>);
+static_assert(Sink<testing::RecordingSink<int>, int>);
+static_assert(!Sink<Prints, std::string>, "of another result type");
+static_assert(!Sink<PutsOne, int>, "results come by the span");
+static_assert(!Sink<Changes, int>, "results are repeated, so they are const");
+static_assert(!Sink<int, int>);
+static_assert(ClosableSink<Closes>);
+static_assert(!ClosableSink<Prints>);
+
+}  // namespace

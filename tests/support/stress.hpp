@@ -1,0 +1,36 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+/// Short by default; MICROBATCH_STRESS=<factor> in the environment makes the stress tests longer.
+namespace stress {
+
+inline std::size_t scaled(std::size_t n) {
+  static const double factor = [] {
+    const char* text = std::getenv("MICROBATCH_STRESS");
+    const double value = text != nullptr ? std::atof(text) : 1.0;
+    return value > 0 ? value : 1.0;
+  }();
+  return static_cast<std::size_t>(static_cast<double>(n) * factor) + 1;
+}
+
+/// Runs body(0) to body(n - 1), each on a thread of its own, and joins them at its end.
+class Threads {
+ public:
+  Threads(std::size_t n, const std::function<void(std::uint32_t)>& body) {
+    for (std::uint32_t i = 0; i < n; ++i) threads_.emplace_back(body, i);
+  }
+  void join() { threads_.clear(); }
+
+ private:
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace stress
