@@ -189,10 +189,12 @@ void ThreadPool::State::work(std::size_t) {
       take_turn(lock, std::move(place));
     } else {
       ++idle_;
-      if (timers_.empty())
+      if (timers_.empty()) {
         wake_.wait(lock);
-      else
-        wake_.wait_until(lock, timers_.front()->next);
+      } else {
+        const TimePoint until = timers_.front()->next;  // its place may be gone when we wake up
+        wake_.wait_until(lock, until);
+      }
       --idle_;
     }
   }

@@ -80,6 +80,7 @@ class Admission {
     Admission& admission_;
     Room::Waiter waiter_;
     const std::uint64_t stuck_;
+    bool rung_ = false;
   };
 
   /// Bytes that were reserved for an item which may still be refused.
@@ -186,7 +187,8 @@ template <class T>
 AppendResult Admission<T>::Waiting::wait(TimePoint deadline) {
   const WaitForStream wait(&admission_.core_, admission_.host());
   if (wait.would_deadlock()) return AppendResult::would_deadlock;
-  admission_.core_.wake.ring_always();
+  // Once: an engine that knows of us sees in every later turn that somebody waits.
+  if (!std::exchange(rung_, true)) admission_.core_.wake.ring_always();
   const bool changed = waiter_.until(deadline);
   if (admission_.stuck_.load(std::memory_order_seq_cst) != stuck_) return AppendResult::full;
   return changed ? AppendResult::accepted : AppendResult::timeout;

@@ -82,7 +82,7 @@ class Lane {
       ::new (static_cast<void*>(cursor_)) T(std::forward<U>(item));
     } catch (...) {
       slots.blank(slot, 1);
-      withdraw();
+      give_up();
       throw;
     }
     finish(1);
@@ -102,7 +102,7 @@ class Lane {
       for (; made < may; ++made, ++first) ::new (static_cast<void*>(cursor_ + made)) T(*first);
     } catch (...) {
       finish(made);
-      withdraw();
+      give_up();
       throw;
     }
     finish(made);
@@ -192,8 +192,10 @@ class Lane {
     return read_chunk().slots.stamp(slot_of(head_));
   }
 
-  /// Moves up to n items published below `tail`, and stamped before `before`, into the backlog.
-  std::size_t sweep(Backlog<T>& into, std::uint64_t tail, std::size_t n, TimePoint before) {
+  /// Moves up to n items published below `tail`, and stamped before `before`, into the backlog;
+  /// `taken` counts them as they go, also where memory runs out on the way.
+  std::size_t sweep(Backlog<T>& into, std::uint64_t tail, std::size_t n, TimePoint before,
+                    std::uint64_t& taken) {
     std::size_t swept = 0;
     while (head_ < tail && swept < n) {
       Chunk<T>& chunk = read_chunk();
@@ -204,6 +206,7 @@ class Lane {
       if (run == 0) break;
       into.take_in(chunk.slots, slot, run);
       head_ += run;
+      taken += run;
       swept += run;
     }
     return swept;
@@ -240,10 +243,17 @@ class Lane {
       try {
         ::new (static_cast<void*>(at)) T(std::forward<U>(item));
       } catch (...) {
-        withdraw();
+        give_up();
         throw;
       }
     }
+  }
+
+  /// A constructor threw: whoever waits for room may have looked at this lane just before it got
+  /// its share, which it does not need now.
+  [[gnu::noinline]] void give_up() {
+    withdraw();
+    shared_.room.notify();
   }
 
   /// The claim, or the rest of it, is given up; an engine that drains may be waiting for just that.

@@ -110,10 +110,12 @@ class Lanes {
   void refresh() {
     if (view_.size() == count_.load(std::memory_order_relaxed)) return;
     std::lock_guard lock(mutex_);
-    for (std::size_t i = view_.size(); i < lanes_.size(); ++i) view_.push_back(lanes_[i].get());
-    recent_.resize(view_.size());
-    tails_.resize(view_.size());
-    marks_.resize(view_.size());
+    const std::size_t count = lanes_.size();
+    view_.reserve(count);  // all memory first: out of it, nothing has changed
+    recent_.resize(count);
+    tails_.resize(count);
+    marks_.resize(count);
+    for (std::size_t i = view_.size(); i < count; ++i) view_.push_back(lanes_[i].get());
   }
 
   [[nodiscard]] std::uint64_t accepted() const noexcept {
@@ -155,9 +157,7 @@ class Lanes {
   /// order, all of them by arrival where they are stamped. Returns how many came.
   std::size_t sweep(Backlog<T>& into, std::size_t n, TimePoint before) {
     left_behind_ = 0;
-    const std::size_t swept = stamped_ ? sweep_by_arrival(into, n, before) : sweep_in_turn(into, n);
-    taken_ += swept;
-    return swept;
+    return stamped_ ? sweep_by_arrival(into, n, before) : sweep_in_turn(into, n);
   }
 
   /// What the last sweep saw and left, because it had not arrived before `before`.
@@ -238,7 +238,7 @@ class Lanes {
     std::size_t swept = 0;
     for (std::size_t k = 0; k < view_.size() && swept < n; ++k) {
       Lane<T>& lane = *view_[turn_ % view_.size()];
-      swept += lane.sweep(into, lane.accepted(), n - swept, never);
+      swept += lane.sweep(into, lane.accepted(), n - swept, never, taken_);
       if (swept < n) ++turn_;
     }
     if (swept > 0 && swept == n) ++turn_;
@@ -271,7 +271,7 @@ class Lanes {
       }
       // Up to the runner-up's first item, which is then the oldest (ties go to the lower lane).
       const TimePoint until = std::min(before, later(second, Duration{1}));
-      swept += view_[oldest]->sweep(into, tails_[oldest], n - swept, until);
+      swept += view_[oldest]->sweep(into, tails_[oldest], n - swept, until, taken_);
     }
   }
 
