@@ -1,17 +1,20 @@
 #pragma once
 
-/// What the models share: items that notice a data race on their slot, a thread that sleeps until it
-/// is rung, and the search.
+/// What the models share: items that notice a data race on their slot, a thread that sleeps until
+/// it is rung, a stream's queue with the engine's own Sleeper, and the search.
 
 #define MICROBATCH_MODEL "model/seam.hpp"
 
+#include <microbatch/engine/sleeper.hpp>
 #include <microbatch/queue/lanes.hpp>
 
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <optional>
+#include <typeinfo>
 #include <vector>
 
 namespace model {
@@ -28,13 +31,16 @@ using microbatch::detail::LaneGate;
 using microbatch::detail::Lanes;
 using microbatch::detail::Mutex;
 using microbatch::detail::Room;
+using microbatch::detail::Sleeper;
+using microbatch::detail::StreamCore;
 using microbatch::detail::Wake;
 
-// --- slots that notice data races --------------------------------------------------------------------
+// --- slots that notice data races
+// --------------------------------------------------------------------
 
-/// Beside each block of over-aligned memory (the slots are such blocks) stands a shadow: one rl::var
-/// per word, written by whoever constructs or destroys an item there and read by whoever reads it.
-/// Allocating and freeing a block count as writes to all of it.
+/// Beside each block of over-aligned memory (the slots are such blocks) stands a shadow: one
+/// rl::var per word, written by whoever constructs or destroys an item there and read by whoever
+/// reads it. Allocating and freeing a block count as writes to all of it.
 class Shadow {
  public:
   static void born(void* block, std::size_t size) {
@@ -128,7 +134,8 @@ class Item {
 };
 static_assert(sizeof(Item) == 8, "one word of shadow per item");
 
-// --- the parts around the queue ------------------------------------------------------------------------
+// --- the parts around the queue
+// ------------------------------------------------------------------------
 
 /// Sleeps until it is rung; a ring that came before counts.
 class Parker {
@@ -165,10 +172,39 @@ class WeakClock : public microbatch::Clock {
   Atomic<std::int64_t> ticks_{1};
 };
 
+}  // namespace model
+
+/// Of a stream, what its queue and its Sleeper need. (The whole one has a token of the operating
+/// system, on which a simulated thread must not wait.)
+template <>
+class microbatch::detail::StreamCore<model::Item> {
+ public:
+  StreamCore(std::int64_t items, bool stamped, std::size_t capacity)
+      : wake(clock), room(items, 0), lanes(room, wake, clock, capacity, stamped) {}
+
+  void close_input() {
+    lanes.close();
+    closed_.store(true, std::memory_order_seq_cst);
+    room.notify();
+    wake.ring_always();
+  }
+  [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
+
+  model::WeakClock clock;
+  Wake wake;
+  Room room;
+  Lanes<model::Item> lanes;
+
+ private:
+  Atomic<bool> closed_{false};
+};
+
+namespace model {
+
 /// A stream's queue, and the consumer's side of it.
-struct Queue {
+struct Queue : StreamCore<Item> {
   explicit Queue(std::int64_t items, bool stamped = false, std::size_t capacity = 16)
-      : wake(clock), room(items, 0), lanes(room, wake, clock, capacity, stamped) {
+      : StreamCore(items, stamped, capacity) {
     wake.on_wake([this] { parker.ring(); });
   }
 
@@ -180,10 +216,10 @@ struct Queue {
     }
   }
 
-  /// Sweeps all there is and checks the order of each producer. Returns how many came.
-  std::size_t sweep(TimePoint before = never) {
-    lanes.refresh();
-    std::size_t n = lanes.sweep(backlog, std::size_t{1} << 30, before);
+  /// Sweeps all there is in the lanes that are known, and checks the order of each producer.
+  /// Returns how many came.
+  std::size_t sweep_known(TimePoint before = never) {
+    const std::size_t n = lanes.sweep(backlog, std::size_t{1} << 30, before);
     swept += n;
     for (std::size_t i = 0; i < backlog.front.size(); ++i) {
       const Item& item = backlog.front[i];
@@ -193,34 +229,28 @@ struct Queue {
     backlog.front.clear();
     return n;
   }
-
-  /// Sleeps until `wanted` items wait, the latest; false if it need not. What came since the tails were
-  /// read may have used up a share unseen: then the shares are of no use, and are dealt out anew.
-  bool sleep(std::uint64_t wanted) {
-    wake.arm();
-    const std::uint64_t before = lanes.accepted();
-    if (!lanes.arm(wanted)) return false;
-    lanes.barrier();
+  std::size_t sweep(TimePoint before = never) {
     lanes.refresh();
-    if (lanes.accepted() != before) return false;
-    lanes.mark_round();
-    parker.sleep();
-    return true;
+    return sweep_known(before);
+  }
+
+  /// As an engine begins its turn.
+  void begin_turn() {
+    lanes.refresh();
+    (void)sleeper.wake_up(never);
   }
 
   static void lost(void*, microbatch::detail::ItemSlots<Item>&, std::size_t) {}
 
   Parker parker;
-  WeakClock clock;
-  Wake wake;
-  Room room;
-  Lanes<Item> lanes;
+  Sleeper<Item> sleeper{*this};
   Backlog<Item> backlog{Backlog<Item>::Lost{nullptr, &lost}};
   std::size_t swept = 0;
   int last[4] = {-1, -1, -1, -1};
 };
 
-// --- the search ------------------------------------------------------------------------------------------
+// --- the search
+// ------------------------------------------------------------------------------------------
 
 /// MICROBATCH_MODEL_SCALE=100 searches a hundred times as long.
 [[nodiscard]] inline std::uint64_t scale() {
@@ -228,14 +258,32 @@ struct Queue {
   return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
 }
 
-/// With both forms of the barrier; see seam.hpp.
-template <class Model>
+/// MICROBATCH_MODEL_ONLY=OneGate searches those suites only whose names contain that.
+[[nodiscard]] inline bool is_wanted(const char* suite) {
+  const char* only = std::getenv("MICROBATCH_MODEL_ONLY");
+  return only == nullptr || std::strstr(suite, only) != nullptr;
+}
+
+/// With both forms of the barrier; see seam.hpp. (rl::simulate would compile each model for three
+/// schedulers.)
+template <class Model, class Scheduler>
 bool search(rl::test_params params) {
+  if (!is_wanted(typeid(Model).name())) return true;
   std::ostream nowhere(nullptr);
   params.progress_stream = &nowhere;
+  params.test_name = typeid(Model).name();  // mangled, but readable
   for (const bool asymmetric : {false, true}) {
     microbatch::detail::asymmetric_barrier = asymmetric;
-    if (!rl::simulate<Model>(params)) return false;
+    rl::ostringstream failure;
+    if (rl::run_test<Model, Scheduler>(params, failure, false) != rl::test_result_success) {
+      std::cout << params.test_name << (asymmetric ? ", asymmetric barrier\n" : ", fences\n");
+      params.initial_state = failure.str();  // once more, with the history
+      params.collect_history = true;
+      rl::ostringstream again;
+      (void)rl::run_test<Model, Scheduler>(params, again, true);
+      return false;
+    }
+    std::cout << params.test_name << ": " << params.stop_iteration << " executions\n";
   }
   return true;
 }
@@ -246,7 +294,7 @@ bool random(std::uint64_t executions) {
   rl::test_params params;
   params.search_type = rl::random_scheduler_type;
   params.iteration_count = executions * scale();
-  return search<Model>(params);
+  return search<Model, rl::random_scheduler<Model::params::thread_count>>(params);
 }
 
 /// All schedules with at most so many preemptions.
@@ -255,7 +303,7 @@ bool bounded(unsigned preemptions) {
   rl::test_params params;
   params.search_type = rl::fair_context_bound_scheduler_type;
   params.context_bound = preemptions;
-  return search<Model>(params);
+  return search<Model, rl::context_bound_scheduler<Model::params::thread_count>>(params);
 }
 
 }  // namespace model

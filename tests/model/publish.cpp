@@ -2,8 +2,8 @@
 // consumer loads tail (acquire) and moves out what stands below it. At a chunk's end the producer
 // links the next chunk before it publishes the first item behind the link.
 //
-// Allowed: each sweep sees any prefix of each lane. Forbidden: a slot touched by both sides at once, an
-// item lost, doubled or out of its producer's order, a link not yet written.
+// Allowed: each sweep sees any prefix of each lane. Forbidden: a slot touched by both sides at
+// once, an item lost, doubled or out of its producer's order, a link not yet written.
 
 #include "harness.hpp"
 

@@ -1,8 +1,8 @@
-// Revoke and reclaim against append. Room that a lane was granted and has not used goes back: stop the
-// lane, pass the heavy barrier, keep what is published or claimed, give back the rest.
+// Revoke and reclaim against append. Room that a lane was granted and has not used goes back: stop
+// the lane, pass the heavy barrier, keep what is published or claimed, give back the rest.
 //
-// Allowed: less is given back than could be. Forbidden: more items accepted than there is room, room
-// that neither an item, a lane nor the stream holds.
+// Allowed: less is given back than could be. Forbidden: more items accepted than there is room,
+// room that neither an item, a lane nor the stream holds.
 
 #include "harness.hpp"
 
@@ -33,7 +33,9 @@ struct RoomIsNeverExceeded : rl::test_suite<RoomIsNeverExceeded, 3> {
 
   void after() {
     queue->sweep();
-    while (queue->lanes.reclaim()) {}  // a lock may be missed once
+    while (queue->lanes.reclaim()) {
+      // a lock may be missed once
+    }
     RL_ASSERT(queue->swept <= capacity);
     RL_ASSERT(static_cast<std::int64_t>(queue->swept) + queue->room.left() == capacity);
     queue.reset();

@@ -1,8 +1,8 @@
 // Room. Lanes take room by compare-exchange, settlement gives it back and then looks for waiters; a
 // waiter counts itself and then looks for room.
 //
-// Allowed: a waiter that wakes and finds nothing. Forbidden: more taken than there is, room lost, and a
-// producer that sleeps beside free room (relacy reports a deadlock).
+// Allowed: a waiter that wakes and finds nothing. Forbidden: more taken than there is, room lost,
+// and a producer that sleeps beside free room (relacy reports a deadlock).
 
 #include "harness.hpp"
 

@@ -1,12 +1,12 @@
 #pragma once
 
-/// The seam of core/atomic.hpp over relacy: each atomic, mutex and condition variable of the library
-/// lives in relacy's simulated memory. A model defines MICROBATCH_MODEL as this file.
+/// The seam of core/atomic.hpp over relacy: each atomic, mutex and condition variable of the
+/// library lives in relacy's simulated memory. A model defines MICROBATCH_MODEL as this file.
 ///
 /// The barrier comes in both its forms, one after the other (see harness.hpp): a sequentially
-/// consistent fence on both sides; and nothing on the light side, every thread's fence on the heavy one.
-/// The first is the stricter judge of the two handshakes, the second of all the rest: there the
-/// producers' fences do not order by accident what an acquire and a release should.
+/// consistent fence on both sides; and nothing on the light side, every thread's fence on the heavy
+/// one. The first is the stricter judge of the two handshakes, the second of all the rest: there
+/// the producers' fences do not order by accident what an acquire and a release should.
 
 #include <mutex>
 #include <source_location>
@@ -48,12 +48,18 @@ namespace microbatch::detail {
 
 [[nodiscard]] constexpr rl::memory_order to_relacy(std::memory_order order) {
   switch (order) {
-    case std::memory_order_relaxed: return rl::mo_relaxed;
-    case std::memory_order_consume: return rl::mo_consume;
-    case std::memory_order_acquire: return rl::mo_acquire;
-    case std::memory_order_release: return rl::mo_release;
-    case std::memory_order_acq_rel: return rl::mo_acq_rel;
-    case std::memory_order_seq_cst: break;
+    case std::memory_order_relaxed:
+      return rl::mo_relaxed;
+    case std::memory_order_consume:
+      return rl::mo_consume;
+    case std::memory_order_acquire:
+      return rl::mo_acquire;
+    case std::memory_order_release:
+      return rl::mo_release;
+    case std::memory_order_acq_rel:
+      return rl::mo_acq_rel;
+    case std::memory_order_seq_cst:
+      break;
   }
   return rl::mo_seq_cst;
 }
@@ -65,7 +71,7 @@ class Atomic {
   using Here = std::source_location;
 
  public:
-  Atomic() = default;
+  Atomic() : Atomic(T()) {}
   Atomic(T value) : value_(value) {}
 
   T load(Order order, Here here = Here::current()) const {

@@ -1,9 +1,9 @@
-// Sleep and wake. The consumer arms each lane with a share of what it waits for, passes the heavy
-// barrier and looks once more; a producer publishes, passes the light barrier and looks at its share.
-// Wake lets one ring through per sleep.
+// Sleep and wake, with the engine's own Sleeper. The consumer arms each lane with a share of what
+// it waits for, passes the heavy barrier and looks once more; a producer publishes, passes the
+// light barrier and looks at its share. Wake lets one ring through per sleep.
 //
-// Allowed: a ring too many, a look that already finds the items. Forbidden: everything that was waited
-// for is there and everybody sleeps (relacy reports a deadlock).
+// Allowed: a ring too many, a look that already finds the items. Forbidden: everything that was
+// waited for is there and everybody sleeps (relacy reports a deadlock).
 
 #include "harness.hpp"
 
@@ -11,7 +11,8 @@ namespace {
 
 using namespace model;
 
-/// Two producers of two items each; the consumer sleeps until `wanted` wait, or all that is missing.
+/// Two producers of two items each; the consumer sleeps until `wanted` wait, or all that is
+/// missing.
 template <std::uint64_t wanted>
 struct ConsumerSleeps : rl::test_suite<ConsumerSleeps<wanted>, 3> {
   static constexpr int items = 2;
@@ -25,18 +26,22 @@ struct ConsumerSleeps : rl::test_suite<ConsumerSleeps<wanted>, 3> {
       for (int i = 0; i < items; ++i) RL_ASSERT(queue->push(lane, static_cast<int>(index), i));
       return;
     }
-    while (queue->swept < 2 * items) {
+    for (;;) {
+      queue->begin_turn();
       queue->sweep();
       const auto missing = 2 * items - queue->swept;
-      if (missing > 0) queue->sleep(std::min<std::uint64_t>(wanted, missing));
+      if (missing == 0) return;
+      if (queue->sleeper.sleep_until(std::min<std::uint64_t>(wanted, missing), false))
+        queue->parker.sleep();
     }
   }
 
   void after() { queue.reset(); }
 };
 
-/// Lanes that were both active share what is missing: with four wanted each reports its second item.
-/// What one lane publishes between arm() and the barrier must not use up the other's silence.
+/// Lanes that were both active share what is missing: with four wanted each reports its second
+/// item. What one lane publishes between arm()'s look at the tails and the barrier, unseen, must
+/// not use up the other's silence.
 struct SharesOfTwo : rl::test_suite<SharesOfTwo, 3> {
   static constexpr int items = 4;
   std::unique_ptr<Queue> queue;
@@ -60,7 +65,11 @@ struct SharesOfTwo : rl::test_suite<SharesOfTwo, 3> {
         RL_ASSERT(queue->push(*lanes[index], static_cast<int>(index), i));
       return;
     }
-    while (queue->lanes.waiting() < 6) queue->sleep(6);
+    for (;;) {
+      queue->begin_turn();
+      if (queue->lanes.waiting() >= 6) return;
+      if (queue->sleeper.sleep_until(6, false)) queue->parker.sleep();
+    }
   }
 
   void after() {

@@ -1,5 +1,6 @@
-// Stamps switched on. use_stamps() stops every lane, prepares its chunk, sets its flag and passes the
-// heavy barrier; it holds only if every lane is then empty and quiet, and is taken back otherwise.
+// Stamps switched on. use_stamps() stops every lane, prepares its chunk, sets its flag and passes
+// the heavy barrier; it holds only if every lane is then empty and quiet, and is taken back
+// otherwise.
 //
 // Allowed: it fails because of an append under way. Forbidden: it holds and a later item carries no
 // stamp; a producer that sees the flag and not what it stands for.
