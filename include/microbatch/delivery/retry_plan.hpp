@@ -45,7 +45,9 @@ class RetryPlan {
 
   enum class Next : std::uint8_t { attempt, wait, done };
 
-  void start(std::uint32_t size) {
+  /// So that start() needs no memory.
+  void reserve() { queue_.reserve(4); }
+  void start(std::uint32_t size) noexcept {
     queue_.clear();
     held_.clear();
     queue_.push_back({.end = size});

@@ -83,8 +83,11 @@ class Settlement {
   /// By the one who tells, outside of the token.
   void commit(const Origin& last) const { commit_(last); }
 
-  void report(BackgroundError::Where where, const std::exception_ptr& error) {
-    after_.errors.push_back({where, error, text_of(error)});
+  void report(BackgroundError::Where where, const std::exception_ptr& error) noexcept {
+    try {
+      after_.errors.push_back({where, error, text_of(error)});
+    } catch (...) {  // no memory for the news: the items end all the same
+    }
   }
   void bury(DeadLetter<T>&& letter) { after_.letters.push_back(std::move(letter)); }
 
@@ -124,14 +127,22 @@ class Settlement {
     for (std::size_t i = slot; i < slot + n; ++i) {
       AckState* state = slots.ack(i);
       if (state == nullptr) continue;
-      if (!error && outcome != Outcome::delivered) {
-        std::string why = "item " + std::string(to_string(outcome));
-        if (outcome == Outcome::dropped) why += ": " + std::string(to_string(cause));
-        error = std::make_exception_ptr(NotDelivered(outcome, why));
-      }
-      after_.acks.push_back({state, error});
       slots.acks.get()[i] = nullptr;
+      try {
+        if (!error && outcome != Outcome::delivered) error = why_not(outcome, cause);
+        after_.acks.push_back({state, error});
+      } catch (...) {  // no memory to keep it until the token is free: told here and now
+        if (!error && outcome != Outcome::delivered) error = std::current_exception();
+        state->complete(error);
+        state->release();
+      }
     }
+  }
+
+  static std::exception_ptr why_not(Outcome outcome, DropCause cause) {
+    std::string why = "item " + std::string(to_string(outcome));
+    if (outcome == Outcome::dropped) why += ": " + std::string(to_string(cause));
+    return std::make_exception_ptr(NotDelivered(outcome, why));
   }
 
   Room& room_;

@@ -74,10 +74,11 @@ class Flights {
       active_.reserve(batches_.size());
       free_.push_back(batches_.back().get());
     }
+    free_.back()->plan.reserve();  // launch() must not run out of memory: the items have moved
     return *free_.back();
   }
 
-  void launch(Batch<T>& batch, TimePoint now) {
+  void launch(Batch<T>& batch, TimePoint now) noexcept {
     free_.pop_back();
     for (Batch<T>* other : active_)
       if (is_stalled(*other) && !other->probe_granted) {

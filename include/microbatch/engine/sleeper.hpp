@@ -28,7 +28,7 @@ class Sleeper {
   }
 
   /// True: a ring comes when `wanted` more items wait in the lanes. False: they do already.
-  bool sleep_until(std::uint64_t wanted, bool may_spin) noexcept {
+  bool sleep_until(std::uint64_t wanted, bool may_spin) {
     if (may_spin && spin_until(wanted)) return false;
     auto& lanes = core_.lanes;
     core_.wake.arm();
@@ -46,7 +46,7 @@ class Sleeper {
 
   /// The same for a closed stream: a ring comes when an append that was under way has ended. `left`
   /// items are known to be waiting.
-  bool sleep_until_quiet(std::uint64_t left) noexcept {
+  bool sleep_until_quiet(std::uint64_t left) {
     core_.wake.arm();  // closed lanes ring at every end
     armed_ = true;
     core_.lanes.barrier();

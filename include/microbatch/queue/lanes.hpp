@@ -115,6 +115,7 @@ class Lanes {
     recent_.resize(count);
     tails_.resize(count);
     marks_.resize(count);
+    armed_.reserve(count);
     for (std::size_t i = view_.size(); i < count; ++i) view_.push_back(lanes_[i].get());
   }
 
@@ -191,7 +192,7 @@ class Lanes {
   }
   /// After arm() and barrier(): nobody was armed too late, and what is waiting is less than
   /// `wanted`. (A lane that passed its share before it could see it has not rung.)
-  [[nodiscard]] bool asleep(std::uint64_t wanted) noexcept {
+  [[nodiscard]] bool asleep(std::uint64_t wanted) {
     refresh();
     std::uint64_t published = 0;
     for (std::size_t i = 0; i < view_.size(); ++i) {
