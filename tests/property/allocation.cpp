@@ -103,8 +103,8 @@ const StreamOptions<std::uint64_t> weighing{
 
 }  // namespace
 
-// A chunk is returned and taken under a lock that nobody waits for; so a handful of allocations in
-// 200'000 items may be the loser of such a meeting. One for each window would be over 2'000.
+// Buffers grow while the longest queue grows, which scheduling decides: a handful in 200'000 items.
+// One for each window would be over 2'000.
 constexpr std::uint64_t handful = 64;
 
 TEST_CASE("the steady state over a thread pool allocates nothing per item or window",

@@ -100,8 +100,11 @@ class ItemBuffer {
       take(*slots_, from, old, lost);
       return size() != old;
     }
+    // Large enough to slide from now on: a queue that stays about as long comes to rest here.
+    std::size_t size_wanted = std::bit_ceil(std::max(n, smallest));
+    if (slots_) size_wanted = std::max(size_wanted, 2 * slots_->size());
     ItemBuffer grown;
-    grown.slots_ = std::make_unique<ItemSlots<T>>(std::bit_ceil(std::max(n, smallest)));
+    grown.slots_ = std::make_unique<ItemSlots<T>>(size_wanted);
     grown.take_all(*this, lost);
     swap(grown);
     return size() != old;

@@ -6,8 +6,10 @@ using namespace microbatch;
 using namespace std::chrono_literals;
 using test::Rig;
 
-TEST_CASE("guarantee 4: a fixed window holds what arrived in [opened_at, closed_at), on one grid",
-          "[guarantee]") {
+TEST_CASE(
+    "guarantee 4: a fixed window holds what arrived from its opening to before its closing, on one "
+    "grid",
+    "[guarantee]") {
   // An item is its own time of arrival.
   Rig<Duration> rig({.arrival_stamps = true});
   auto other = rig.stream.producer();
