@@ -47,9 +47,6 @@ class Admission {
     stuck_.fetch_add(1, std::memory_order_seq_cst);
     core_.room.notify();
   }
-  [[nodiscard]] bool anybody_waits() const noexcept {
-    return waiting_.load(std::memory_order_acquire) != 0;
-  }
 
   /// Accepted and dropped at once (Overflow::drop_newest); they never were in a lane.
   [[nodiscard]] std::uint64_t dropped_newest() const noexcept {
@@ -66,12 +63,9 @@ class Admission {
     Waiting(Admission& admission, std::uint64_t weight)
         : admission_(admission),
           waiter_(admission.core_.room, weight),
-          stuck_(admission.stuck_.load(std::memory_order_seq_cst)) {
-      admission_.waiting_.fetch_add(1, std::memory_order_seq_cst);
-    }
+          stuck_(admission.stuck_.load(std::memory_order_seq_cst)) {}
     Waiting(const Waiting&) = delete;
     Waiting& operator=(const Waiting&) = delete;
-    ~Waiting() { admission_.waiting_.fetch_sub(1, std::memory_order_release); }
 
     /// `accepted`: look again.
     [[nodiscard]] AppendResult wait(TimePoint deadline);
@@ -100,7 +94,6 @@ class Admission {
   StreamCore<T>& core_;
   std::atomic<HostThreads*> host_{nullptr};
   std::atomic<std::uint64_t> stuck_{0};
-  std::atomic<int> waiting_{0};
   std::atomic<std::uint64_t> dropped_newest_{0};
   std::atomic<std::uint64_t> refused_[7]{};
 };

@@ -292,7 +292,7 @@ void StreamCore<T>::detach() {
 template <class T>
 void StreamCore<T>::end_of_stream() {
   close_input();
-  while (admission.anybody_waits()) std::this_thread::yield();
+  while (room.has_waiters()) std::this_thread::yield();
   if (attached()) return;
   while (!drop_unclaimed()) std::this_thread::yield();
   over_.store(true, std::memory_order_release);
