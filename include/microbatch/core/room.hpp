@@ -49,7 +49,7 @@ class Room {
     return bytes_.load(std::memory_order_relaxed);
   }
 
-  /// Gives back without waking anybody; follow with notify() outside of locks.
+  /// Gives back without waking anybody; follow with notify().
   void give(std::int64_t items, std::uint64_t bytes) noexcept {
     items_.fetch_add(items, std::memory_order_seq_cst);
     if (bytes != 0) bytes_.fetch_sub(bytes, std::memory_order_seq_cst);

@@ -32,6 +32,7 @@ class EngineCore final : public Steppable,
   using Loop::flights_;
   using Loop::flush_;
   using Loop::former_;
+  using Loop::host_gone_;
   using Loop::notify_waiters;
   using Loop::on_finished_;
   using Loop::teller_;
@@ -68,14 +69,12 @@ class EngineCore final : public Steppable,
   }
 
   void host_gone() noexcept override {
-    {
-      std::lock_guard token(core_->token);
-      if (finished_) return;
-      host_gone_ = true;
-      core_->settlement.report(BackgroundError::Where::executor, gone_error());
-      notify_waiters();
-    }
-    after();
+    std::unique_lock token(core_->token);
+    if (finished_) return;
+    host_gone_ = true;
+    core_->settlement.report(BackgroundError::Where::executor, gone_error());
+    notify_waiters();
+    after(std::move(token));
   }
 
   // For the thread that a job was handed to: here, or through a Ticket.
@@ -87,11 +86,9 @@ class EngineCore final : public Steppable,
       if (!flights_.begin(batch)) return;  // it was handed back while it waited for a thread
     }
     flights_.run(batch, stop_.get_token());
-    {
-      std::lock_guard token(core_->token);
-      flights_.complete(batch, core_->clock.now());
-    }
-    after();
+    std::unique_lock token(core_->token);
+    flights_.complete(batch, core_->clock.now());
+    after(std::move(token));
   }
   void refused(void* job, const std::exception_ptr& error);
   void ring() { core_->wake.ring_always(); }
@@ -141,11 +138,9 @@ class EngineCore final : public Steppable,
     try {
       if (!has_running_callback()) flights_.handler().close_sink();
     } catch (...) {
-      {
-        std::lock_guard token(core_->token);
-        core_->settlement.report(BackgroundError::Where::sink, std::current_exception());
-      }
-      after();
+      std::unique_lock token(core_->token);
+      core_->settlement.report(BackgroundError::Where::sink, std::current_exception());
+      after(std::move(token));
     }
   }
 
@@ -171,7 +166,6 @@ class EngineCore final : public Steppable,
   bool wait(TimePoint deadline, const std::function<void()>& drive, Done done);
   AnyExecutor executor_;
   std::stop_source stop_;
-  bool host_gone_ = false;  // under the token
 };
 
 template <class T>
@@ -186,12 +180,10 @@ void EngineCore<T>::dispatch(void* job) {
 
 template <class T>
 void EngineCore<T>::refused(void* job, const std::exception_ptr& error) {
-  {
-    std::lock_guard token(core_->token);
-    flights_.not_run(*static_cast<Batch<T>*>(job), core_->clock.now(), error);
-    notify_waiters();
-  }
-  after();
+  std::unique_lock token(core_->token);
+  flights_.not_run(*static_cast<Batch<T>*>(job), core_->clock.now(), error);
+  notify_waiters();
+  after(std::move(token));
   core_->wake.ring_always();
 }
 
@@ -257,40 +249,38 @@ CloseResult<T> EngineCore<T>::finish() {
   // Appends that were under way get a moment to end; a slower one is counted as unclaimed.
   for (int i = 0; i < 1000 && !core_->all_quiet(); ++i) std::this_thread::yield();
   CloseResult<T> result;
-  {
-    std::lock_guard token(core_->token);
-    begin_draining();
-    finished_ = true;
-    const Stats before = core_->snapshot();
-    result.handed_back.reserve(static_cast<std::size_t>(before.pending + before.in_flight));
-    const auto hand_back = [&](ItemSlots<T>& slots, std::size_t slot) {
-      try {
-        result.handed_back.push_back(std::move(*slots.at(slot)));
-        return true;
-      } catch (...) {
-        core_->settlement.report(BackgroundError::Where::item, std::current_exception());
-        return false;
-      }
-    };
-    const auto settle_pending = [&](ItemSlots<T>& slots, std::size_t slot) {
-      const bool back = hand_back(slots, slot);
-      core_->settlement.settle(slots, slot, 1, back ? Outcome::handed_back : Outcome::dropped,
-                               nullptr, DropCause::move_threw);
-    };
-    flights_.give_up(hand_back);
-    former_.take_rest(settle_pending);
-    while (Lane<T>* lane = core_->lanes.oldest(nullptr)) {
-      auto [slots, slot] = lane->front_slot();
-      settle_pending(slots, slot);
-      core_->lanes.pop(*lane);
+  std::unique_lock token(core_->token);
+  begin_draining();
+  finished_ = true;
+  const Stats before = core_->snapshot();
+  result.handed_back.reserve(static_cast<std::size_t>(before.pending + before.in_flight));
+  const auto hand_back = [&](ItemSlots<T>& slots, std::size_t slot) {
+    try {
+      result.handed_back.push_back(std::move(*slots.at(slot)));
+      return true;
+    } catch (...) {
+      core_->settlement.report(BackgroundError::Where::item, std::current_exception());
+      return false;
     }
-    const Stats& ledger = core_->settlement.ledger;
-    result.delivered = ledger.delivered;
-    result.dead_lettered = ledger.dead_lettered;
-    result.abandoned = ledger.abandoned;
-    notify_waiters();
+  };
+  const auto settle_pending = [&](ItemSlots<T>& slots, std::size_t slot) {
+    const bool back = hand_back(slots, slot);
+    core_->settlement.settle(slots, slot, 1, back ? Outcome::handed_back : Outcome::dropped,
+                             nullptr, DropCause::move_threw);
+  };
+  flights_.give_up(hand_back);
+  former_.take_rest(settle_pending);
+  while (Lane<T>* lane = core_->lanes.oldest(nullptr)) {
+    auto [slots, slot] = lane->front_slot();
+    settle_pending(slots, slot);
+    core_->lanes.pop(*lane);
   }
-  after();
+  const Stats& ledger = core_->settlement.ledger;
+  result.delivered = ledger.delivered;
+  result.dead_lettered = ledger.dead_lettered;
+  result.abandoned = ledger.abandoned;
+  notify_waiters();
+  after(std::move(token));
   stop_notifying();
   core_->detach();
   return result;

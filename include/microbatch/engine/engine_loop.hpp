@@ -42,28 +42,25 @@ class EngineLoop {
 
   Turn turn_at(TimePoint now, bool may_spin) {
     Turn turn;
-    {
-      std::lock_guard token(core_->token);
-      try {
-        begin_turn(now);
-        for (;;) {
-          if (Batch<T>* batch = next_batch(now)) {
-            turn.job = batch;
-            turn.more = flights_.can_begin();
-            break;
-          }
-          core_->room.notify();
-          if (sleep(may_spin, turn.next)) break;
-          core_->lanes.refresh();
+    std::unique_lock token(core_->token);
+    try {
+      begin_turn(now);
+      for (;;) {
+        if (Batch<T>* batch = next_batch(now)) {
+          turn.job = batch;
+          turn.more = flights_.can_begin();
+          break;
         }
-      } catch (...) {  // out of memory, mostly: nothing has moved, and it may pass
-        core_->settlement.report(BackgroundError::Where::engine, std::current_exception());
-        turn.next = later(now, std::chrono::milliseconds(100));
+        core_->room.notify();
+        if (sleep(may_spin, turn.next)) break;
+        core_->lanes.refresh();
       }
-      if (turn.job == nullptr) finish_if_done();
+    } catch (...) {  // out of memory, mostly: nothing has moved, and it may pass
+      core_->settlement.report(BackgroundError::Where::engine, std::current_exception());
+      turn.next = later(now, std::chrono::milliseconds(100));
     }
-    after();
-    tell_finished();
+    if (turn.job == nullptr) finish_if_done();
+    after(std::move(token));
     return turn;
   }
 
@@ -153,20 +150,22 @@ class EngineLoop {
     if (drained_ && flights_.idle()) finished_ = true;
     notify_waiters();
   }
-  void tell_finished() {
-    std::function<void()> finished;
-    {
-      std::lock_guard token(core_->token);
-      if (finished_ || flights_.refused()) finished.swap(on_finished_);
-    }
-    if (finished) finished();
-  }
   void notify_waiters() {
     if (waiters_ > 0) changed_.notify_all();
   }
-  void after() {
+  /// The end of all that is done under the token: those who wait hear what has come of it. The
+  /// token is let go.
+  void after(std::unique_lock<std::mutex> token) {
     core_->room.notify_if_ample();
-    teller_.tell([this] { notify_waiters(); });
+    if (teller_.tell(token)) notify_waiters();
+    std::function<void()> finished;
+    if (ended()) finished.swap(on_finished_);
+    token.unlock();
+    if (finished) finished();
+  }
+  /// Nothing runs, and nothing will run any more by itself.
+  [[nodiscard]] bool ended() const noexcept {
+    return finished_ || flights_.refused() || (host_gone_ && flights_.out() == 0);
   }
 
   std::shared_ptr<StreamCore<T>> core_;
@@ -183,6 +182,7 @@ class EngineLoop {
   bool draining_ = false;
   bool drained_ = false;  // as this turn has seen it
   bool finished_ = false;
+  bool host_gone_ = false;
   std::function<void()> on_finished_;
 };
 

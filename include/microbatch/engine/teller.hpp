@@ -20,7 +20,7 @@ namespace microbatch::detail {
 /// errors, in this order, so that a source commits only what its receiver has. One thread tells at
 /// a time, and nobody waits for it: who finds it telling leaves the news to it.
 ///
-/// Threads: any; the token must be free.
+/// Threads: whoever holds the token, which is let go while users are told.
 template <class T>
 class Teller {
  public:
@@ -31,11 +31,9 @@ class Teller {
         max_kept_(max_kept),
         on_error_(std::move(on_error)) {}
 
-  /// Tells all there is; `told` is called with the token held when there is nothing left.
-  template <class Told>
-  void tell(Told&& told) {
-    std::unique_lock token(core_.token);
-    if (telling_ || !core_.settlement.has_aftermath()) return;
+  /// Tells all there is; false if there was nothing, or another thread is telling it.
+  bool tell(std::unique_lock<std::mutex>& token) {
+    if (telling_ || !core_.settlement.has_aftermath()) return false;
     telling_ = true;
     while (core_.settlement.has_aftermath()) {
       core_.settlement.collect(news_);
@@ -44,7 +42,7 @@ class Teller {
       token.lock();
     }
     telling_ = false;
-    told();
+    return true;
   }
   /// Under the token: everything that has been settled has been told.
   [[nodiscard]] bool all_told() const noexcept {

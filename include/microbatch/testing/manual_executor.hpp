@@ -69,6 +69,10 @@ class ManualExecutor {
 
   /// Pretend to have so many workers: how many windows may be in flight by default.
   explicit ManualExecutor(std::size_t workers = 1) noexcept : workers_(workers) {}
+  ~ManualExecutor() {
+    for (const auto& place : snapshot())
+      if (const auto engine = place->engine()) engine->host_gone();
+  }
   [[nodiscard]] std::size_t workers() const noexcept { return workers_; }
 
  private:
@@ -83,6 +87,10 @@ class ManualExecutor {
     void detach() noexcept override {
       std::lock_guard lock(mutex_);
       engine_ = nullptr;
+    }
+    [[nodiscard]] std::shared_ptr<Steppable> engine() {
+      std::lock_guard lock(mutex_);
+      return engine_;
     }
     /// The engine, if it wants a turn now.
     [[nodiscard]] std::shared_ptr<Steppable> due() {

@@ -3,6 +3,9 @@
 #include <microbatch/testing/recording_sink.hpp>
 
 #include <functional>
+#include <memory>
+#include <optional>
+#include <thread>
 
 #include "support/rig.hpp"
 
@@ -118,4 +121,31 @@ TEST_CASE("scenario 13: an executor that refuses is reported, and its window is 
   CHECK(engine.stats().in_flight == 3);
   CHECK(engine.stop().handed_back == std::vector{1, 2, 3});
   CHECK(engine.stats().balances());
+}
+
+TEST_CASE("scenario 13: a consumer left to its executor ends with it, and nothing is kept",
+          "[scenario]") {
+  const bool pool_of_threads = GENERATE(false, true);
+  const auto kept = std::make_shared<int>(0);
+  Stream<std::shared_ptr<int>> stream;
+  std::optional<Consumer<std::shared_ptr<int>>> consumer;
+  const auto begin = [&](auto& executor) {
+    consumer.emplace(streaming(stream, CountWindow{1},
+                               [&consumer, kept](const Window<std::shared_ptr<int>>& window) {
+                                 if (window.sequence() == 0) consumer.reset();
+                               },
+                               {.executor = executor}));
+    for (int i = 0; i < 5; ++i) (void)stream.append(kept);
+  };
+  if (pool_of_threads) {
+    ThreadPool pool(2);
+    begin(pool);
+    while (stream.append(kept) == AppendResult::accepted) std::this_thread::yield();
+  } else {
+    testing::ManualExecutor executor;
+    begin(executor);
+    while (consumer) (void)executor.step();
+  }
+  CHECK(stream.append(kept) == AppendResult::closed);
+  CHECK(kept.use_count() == 1);
 }
