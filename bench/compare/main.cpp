@@ -1,0 +1,204 @@
+// This library beside what people use or write instead, on the same work, in one run.
+//
+//   bench_compare [--quick] [--only SECTION] [--rounds N] [--json FILE]
+//
+// SECTION: throughput, latency, processor, idle, memory. The rounds are interleaved: each round
+// runs every cell of every contender once, so that a machine that drifts hits all of them alike.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <initializer_list>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "at_rest.hpp"
+#include "paced.hpp"
+#include "report.hpp"
+#include "results.hpp"
+#include "throughput.hpp"
+
+namespace contest {
+namespace {
+
+struct Options {
+  bool quick = false;
+  int rounds = 0;  // 0: as many as the run's length allows
+  std::string only;
+  std::string json;
+
+  [[nodiscard]] bool wants(std::string_view section) const {
+    return only.empty() || only == section;
+  }
+  [[nodiscard]] int rounds_or(int usual) const { return rounds > 0 ? rounds : usual; }
+};
+
+Options parse(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view name = argv[i];
+    const auto value = [&]() -> std::string {
+      if (i + 1 == argc) throw std::invalid_argument(fmt::format("{} needs a value", name));
+      return argv[++i];
+    };
+    if (name == "--quick") {
+      options.quick = true;
+    } else if (name == "--json") {
+      options.json = value();
+    } else if (name == "--rounds") {
+      options.rounds = std::stoi(value());
+      if (options.rounds < 1) throw std::invalid_argument("--rounds must be at least 1");
+    } else if (name == "--only") {
+      options.only = value();
+      if (options.only != "throughput" && options.only != "latency" &&
+          options.only != "processor" && options.only != "idle" && options.only != "memory")
+        throw std::invalid_argument(fmt::format(
+            "--only {}: expected throughput, latency, processor, idle or memory", options.only));
+    } else {
+      throw std::invalid_argument(
+          fmt::format("{}: expected --quick, --only, --rounds or --json", name));
+    }
+  }
+  return options;
+}
+
+class Run {
+ public:
+  explicit Run(Options options) : options_(std::move(options)) {}
+
+  Results& measure() {
+    if (options_.wants("throughput")) throughputs();
+    if (options_.wants("latency")) latency();
+    if (options_.wants("processor")) processor();
+    if (options_.wants("idle")) idles();
+    if (options_.wants("memory")) memories();
+    std::fprintf(stderr, "\r%60s\r", "");
+    return results_;
+  }
+
+ private:
+  void progress(const std::string& what) const {
+    std::fprintf(stderr, "\r%-60s", what.c_str());
+    std::fflush(stderr);
+  }
+
+  template <std::size_t Bytes, class C>
+  void throughput_of(C, std::size_t producers, std::size_t window) {
+    const Cell cell{"throughput", C::name(), producers, Bytes, window};
+    const Setup setup{window};
+    auto& items = items_[fmt::format("{} {} {} {}", C::name(), producers, Bytes, window)];
+    if (items == 0) items = items_for<C, Bytes>(setup, producers, options_.quick ? 0.1 : 0.2);
+    results_.add(cell, throughput<C, Bytes>(setup, producers, items), "items/s");
+  }
+
+  template <std::size_t Bytes>
+  void throughput_round(std::initializer_list<std::size_t> producer_counts) {
+    for (const std::size_t producers : producer_counts)
+      for_each_contender([&](auto c) { throughput_of<Bytes>(c, producers, usual_window); });
+  }
+
+  void throughputs() {
+    const int rounds = options_.rounds_or(options_.quick ? 5 : 9);
+    for (int round = 0; round < rounds; ++round) {
+      progress(fmt::format("throughput, round {} of {}", round + 1, rounds));
+      if (options_.quick) {
+        throughput_round<8>({1, 2, 4});
+        continue;
+      }
+      throughput_round<8>({1, 2, 4, 8});
+      for (const std::size_t window : {16'384, 1'048'576})
+        throughput_of<8>(Contender<ThroughProducer>{}, 2, window);
+      throughput_round<64>({1, 2, 4, 8});
+      throughput_round<256>({1, 2, 4, 8});
+    }
+  }
+
+  void latency() {
+    const int rounds = options_.rounds_or(options_.quick ? 1 : 5);
+    for (int round = 0; round < rounds; ++round)
+      for (const auto& [rate, label] : rates) {
+        for_each_contender([&](auto c) {
+          using C = decltype(c);
+          progress(fmt::format("latency at {}, round {} of {}: {}", label, round + 1, rounds,
+                               C::name()));
+          // 100 windows and more, so that a p99 means something.
+          const Latencies l = latencies<C>(
+              rate, options_.quick ? rate / 4 : std::max<std::uint64_t>(rate, 204'800));
+          results_.add({fmt::format("hand-off p50 at {}", label), C::name()}, l.hand_off_us.p50,
+                       "us");
+          results_.add({fmt::format("hand-off p99 at {}", label), C::name()}, l.hand_off_us.p99,
+                       "us");
+          results_.add({fmt::format("append p50 at {}", label), C::name()}, l.append_ns.p50, "ns");
+          results_.add({fmt::format("append p99 at {}", label), C::name()}, l.append_ns.p99, "ns");
+          results_.add({fmt::format("append p99.9 at {}", label), C::name()}, l.append_ns.p999,
+                       "ns");
+        });
+      }
+  }
+
+  void processor() {
+    const int rounds = options_.rounds_or(options_.quick ? 1 : 5);
+    const double seconds = options_.quick ? 0.3 : 1;
+    for (int round = 0; round < rounds; ++round)
+      for (const auto& [rate, label] : rates) {
+        for_each_contender([&](auto c) {
+          using C = decltype(c);
+          progress(fmt::format("processor time at {}, round {} of {}: {}", label, round + 1, rounds,
+                               C::name()));
+          results_.add({fmt::format("processor time at {}", label), C::name()},
+                       processor_time<C>(rate, seconds), "ms/s");
+        });
+      }
+  }
+
+  void idles() {
+    const double seconds = options_.quick ? 0.5 : 10;
+    for_each_contender([&](auto c) {
+      using C = decltype(c);
+      progress(fmt::format("idle: {}", C::name()));
+      const Idle i = idle<C>(C::spins ? 0.5 : seconds);
+      results_.add({"idle context switches", C::name()}, i.switches_per_second, "1/s");
+      results_.add({"idle processor time", C::name()}, i.processor_ms_per_second, "ms/s");
+    });
+  }
+
+  void memories() {
+    for (const std::size_t producers : {1, 100, 1000}) {
+      progress(fmt::format("memory of {} producers", producers));
+      for_each_contender([&](auto c) {
+        using C = decltype(c);
+        results_.add({"memory", C::name(), producers}, memory<C>(producers), "bytes");
+      });
+    }
+  }
+
+  static constexpr std::pair<std::uint64_t, const char*> rates[] = {{100'000, "100k/s"},
+                                                                    {1'000'000, "1M/s"}};
+  const Options options_;
+  Results results_;
+  std::map<std::string, std::uint64_t> items_;  // per cell, of every round
+};
+
+}  // namespace
+}  // namespace contest
+
+int main(int argc, char** argv) {
+  try {
+    const auto options = contest::parse(argc, argv);
+    contest::Run run(options);
+    const auto& results = run.measure();
+    contest::print_table(results);
+    contest::print_figures(results);
+    if (!options.json.empty()) contest::write_json(results, options.json);
+    return 0;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "bench_compare: {}\n", error.what());
+    return 1;
+  }
+}

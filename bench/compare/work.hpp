@@ -1,0 +1,49 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace contest {
+
+// The same work for every contender: items of so many bytes, in windows, to a callback that sums.
+
+inline constexpr std::size_t capacity = 65'536;  // of every contender that has one
+inline constexpr std::size_t usual_window = 1024;
+
+template <std::size_t Bytes>
+struct Item {
+  static_assert(Bytes % sizeof(std::uint64_t) == 0);
+  std::uint64_t words[Bytes / sizeof(std::uint64_t)];
+};
+
+template <std::size_t Bytes>
+Item<Bytes> item_of(std::uint64_t value) {
+  Item<Bytes> item{};
+  item.words[0] = value;
+  return item;
+}
+
+inline std::uint64_t now_ns() {
+  return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+}
+
+/// The callback of the throughput runs.
+struct Sum {
+  std::uint64_t total = 0;
+  std::uint64_t items = 0;
+
+  template <class I>
+  void operator()(std::span<const I> window) {
+    for (const I& item : window) total += item.words[0];
+    items += window.size();
+  }
+};
+
+/// What a contender is built with.
+struct Setup {
+  std::size_t window = usual_window;
+};
+
+}  // namespace contest
