@@ -9,8 +9,8 @@
 #   model: publish OneGate
 #   expect: DATA RACE
 #   in: include/microbatch/queue/lane_gate.hpp
-#   -     tail_.store(next_, std::memory_order_release);
-#   +     tail_.store(next_, std::memory_order_relaxed);
+#   -     tail_.store(published, std::memory_order_release);
+#   +     tail_.store(published, std::memory_order_relaxed);
 set -euo pipefail
 
 project=$1 mutation=$2

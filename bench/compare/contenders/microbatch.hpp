@@ -16,7 +16,8 @@ class Microbatch {
   static constexpr bool spins = false;
 
   Microbatch(const Setup& setup, Callback& callback)
-      : consumer_(
+      : stream_({.capacity = capacity}),
+        consumer_(
             microbatch::streaming(stream_, microbatch::CountWindow{setup.window},
                                   [&callback](std::span<const I> window) { callback(window); })) {}
 
@@ -34,7 +35,7 @@ class Microbatch {
     void append(const I& item) { stream.append(item); }
   };
 
-  microbatch::Stream<I> stream_{{.capacity = capacity}};
+  microbatch::Stream<I> stream_;
   microbatch::Consumer<I> consumer_;
 };
 

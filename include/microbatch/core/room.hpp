@@ -21,7 +21,7 @@ class Room {
   Room(std::int64_t items, std::uint64_t max_bytes) noexcept
       : items_(items),
         max_bytes_(max_bytes),
-        ample_(std::max<std::int64_t>(1, std::min<std::int64_t>(items / 4, 1 << 16))) {}
+        ample_(std::max<std::int64_t>(1, std::min<std::int64_t>(items / 2, 1 << 16))) {}
 
   /// Up to `wanted` items; 0 when there is no room at all.
   [[nodiscard]] std::int64_t take(std::int64_t wanted) noexcept {

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 
+#include "../core/clock.hpp"
 #include "../core/pause.hpp"
 #include "../stream_core.hpp"
 
@@ -22,8 +24,8 @@ class Sleeper {
   /// At the begin of a turn: nobody need ring any more. Tells when the first one did, else `now`.
   TimePoint wake_up(TimePoint now) noexcept {
     if (!std::exchange(armed_, false)) return now;
-    core_.wake.disarm();
-    if (!core_.closed()) core_.lanes.disarm();
+    disarm();
+    adapt(now - asleep_since_ <= short_sleep);
     return std::min(core_.wake.rung_at(), now);
   }
 
@@ -37,10 +39,13 @@ class Sleeper {
       lanes.barrier();
       if (lanes.asleep(wanted)) {
         lanes.mark_round();
+        asleep_since_ = core_.clock.now();
         return true;
       }
     }
-    (void)wake_up(never);
+    armed_ = false;
+    disarm();
+    adapt(true);
     return false;
   }
 
@@ -53,31 +58,44 @@ class Sleeper {
     core_.lanes.refresh();
     const bool more = core_.lanes.waiting() > left;
     if (!more && (left > 0 || !core_.lanes.quiet())) return true;
-    (void)wake_up(never);
+    armed_ = false;
+    disarm();
     return false;
   }
 
  private:
-  /// A short wait for what is about to come: longer while that pays off, and given up quickly.
-  bool spin_until(std::uint64_t wanted) noexcept {
-    const std::size_t looks =
-        1 + core_.lanes.count() / 8;  // a look costs as much as there are lanes
-    for (std::size_t i = 0; i < spins_; i += looks) {
-      if (core_.lanes.waiting() >= wanted) {
-        spins_ = std::min(most_spins, spins_ * 2);
-        return true;
-      }
-      pause();
-    }
-    spins_ = std::max(least_spins, spins_ / 2);
-    return false;
+  void disarm() noexcept {
+    core_.wake.disarm();
+    if (!core_.closed()) core_.lanes.disarm();
   }
 
-  static constexpr std::size_t least_spins = 32;
-  static constexpr std::size_t most_spins = 2048;
+  /// A short wait for what is about to come. A look takes the producers' cache lines away from
+  /// them, so the more is missing the rarer it is.
+  bool spin_until(std::uint64_t wanted) noexcept {
+    const std::uint64_t lanes = core_.lanes.count();
+    for (std::uint64_t left = spins_;;) {
+      const std::uint64_t waiting = core_.lanes.waiting();
+      if (waiting >= wanted) return true;
+      if (left == 0) return false;
+      const std::uint64_t rest = std::min(
+          left, std::clamp<std::uint64_t>((wanted - waiting) / items_per_pause, 1 + lanes / 8, 64));
+      left -= rest;
+      for (std::uint64_t i = 0; i < rest; ++i) pause();
+    }
+  }
+  /// Spinning pays where sleeps are short: what they wait for comes sooner than a thread wakes up.
+  void adapt(bool was_short) noexcept {
+    spins_ = was_short ? std::clamp(2 * spins_, least_spins, most_spins) : spins_ / 2;
+  }
+
+  static constexpr std::uint64_t items_per_pause = 4;
+  static constexpr std::uint64_t least_spins = 64;
+  static constexpr std::uint64_t most_spins = 1024;
+  static constexpr Duration short_sleep = std::chrono::microseconds(50);
 
   StreamCore<T>& core_;
-  std::size_t spins_ = 256;
+  std::uint64_t spins_ = 256;
+  TimePoint asleep_since_{};
   bool armed_ = false;
 };
 

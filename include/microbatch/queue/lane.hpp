@@ -12,6 +12,7 @@
 #include "../core/backlog.hpp"
 #include "../core/clock.hpp"
 #include "../core/item.hpp"
+#include "../core/prefetch.hpp"
 #include "../core/room.hpp"
 #include "chunk.hpp"
 #include "lane_gate.hpp"
@@ -61,7 +62,9 @@ class Lane {
       withdraw();
       return false;
     }
-    construct(cursor_, std::forward<U>(item));
+    T* const at = place(gate_.next());
+    fetch_ahead(at);
+    construct(at, std::forward<U>(item));
     finish(1);
     return true;
   }
@@ -79,7 +82,7 @@ class Lane {
       slots.set(slots.weights, slot, luggage.weight);
       if (luggage.origin != nullptr) slots.set(slots.origins, slot, *luggage.origin);
       if (luggage.ack != nullptr) slots.set(slots.acks, slot, luggage.ack);
-      ::new (static_cast<void*>(cursor_)) T(std::forward<U>(item));
+      ::new (static_cast<void*>(slots.at(slot))) T(std::forward<U>(item));
     } catch (...) {
       slots.blank(slot, 1);
       give_up();
@@ -97,9 +100,10 @@ class Lane {
       withdraw();
       return 0;
     }
+    T* const at = place(gate_.next());
     std::size_t made = 0;
     try {
-      for (; made < may; ++made, ++first) ::new (static_cast<void*>(cursor_ + made)) T(*first);
+      for (; made < may; ++made, ++first) ::new (static_cast<void*>(at + made)) T(*first);
     } catch (...) {
       finish(made);
       give_up();
@@ -228,6 +232,10 @@ class Lane {
   [[nodiscard]] std::size_t slot_of(std::uint64_t position) const noexcept {
     return static_cast<std::size_t>(position) & (shared_.chunks.slots() - 1);
   }
+  /// Where the producer's next items go.
+  [[nodiscard]] T* place(std::uint64_t position) const noexcept {
+    return reinterpret_cast<T*>(base_ + position * sizeof(T));
+  }
   // relaxed: changed under the lock alone; a glance without it may be stale.
   [[nodiscard]] std::uint64_t granted() const noexcept {
     return granted_.load(std::memory_order_relaxed);
@@ -267,18 +275,18 @@ class Lane {
     // use_stamps() either sees our claim or is seen here; see enter(). acquire: with its release.
     const bool wake =
         stamped_.load(std::memory_order_acquire) ? publish_stamped(made) : gate_.publish(made);
-    cursor_ += made;
     if (wake) [[unlikely]]
       shared_.wake.ring();
   }
 
   [[nodiscard, gnu::noinline]] bool publish_stamped(std::size_t n) {
-    TimePoint* stamps = write_->slots.stamps.get() + slot_of(gate_.next());
+    const std::uint64_t at = gate_.next();
+    TimePoint* stamps = write_->slots.stamps.get() + slot_of(at);
     do {
       if (gate_.is_sealed()) gate_.unseal();
       std::fill_n(stamps, n, shared_.clock.now());
     } while (!gate_.try_publish(n));
-    return gate_.must_wake();
+    return gate_.must_wake(at + n);
   }
 
   /// Under the lock, with room granted.
@@ -290,7 +298,8 @@ class Lane {
       else
         first_ = fresh;
       write_ = fresh;
-      cursor_ = write_->slots.at(0);
+      // So that base_ and a position make a place; it may point outside of anything.
+      base_ = reinterpret_cast<std::uintptr_t>(write_->slots.at(0)) - chunk_end_ * sizeof(T);
       chunk_end_ += shared_.chunks.slots();
     }
     gate_.set_limit(std::min(granted(), chunk_end_));
@@ -334,7 +343,7 @@ class Lane {
 
   // The producer's.
   Chunk<T>* write_ = nullptr;
-  T* cursor_ = nullptr;
+  std::uintptr_t base_ = 0;
   Atomic<bool> stamped_{false};
 
   // Under lock_.

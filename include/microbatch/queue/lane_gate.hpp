@@ -33,24 +33,28 @@ class LaneGate {
 
   // The producer.
 
-  [[nodiscard]] std::uint64_t next() const noexcept { return next_; }
+  /// What is published so far, and so the position of the next item.
+  [[nodiscard]] std::uint64_t next() const noexcept {
+    return tail_.load(std::memory_order_relaxed) & ~sealed;  // it alone advances it
+  }
 
   /// How many of n items may be published now. Announces them; follow with publish or leave.
   [[nodiscard]] std::uint64_t enter(std::uint64_t n) noexcept {
+    const std::uint64_t at = next();
     // relaxed: the value itself is all that is told; the barrier orders it before the load below.
-    claim_.store(next_ + n, std::memory_order_relaxed);
+    claim_.store(at + n, std::memory_order_relaxed);
     light_barrier(asymmetric_);
     // relaxed: a stale larger limit is what revoke() and close() look for in claim_.
     const std::uint64_t limit = limit_.load(std::memory_order_relaxed);
-    if (next_ + n <= limit) [[likely]]
+    if (at + n <= limit) [[likely]]
       return n;
-    return limit > next_ ? limit - next_ : 0;
+    return limit > at ? limit - at : 0;
   }
 
   /// Takes back the announcement, or what of it was not published. True if somebody waits for that,
   /// as one does who closes.
   [[nodiscard]] bool leave() noexcept {
-    claim_.store(next_, std::memory_order_relaxed);
+    claim_.store(next(), std::memory_order_relaxed);
     light_barrier(asymmetric_);
     // relaxed: if this misses arm(0), then quiet() sees the claim taken back after the barrier.
     return wake_at_.load(std::memory_order_relaxed) == 0;
@@ -58,22 +62,19 @@ class LaneGate {
 
   /// Hands n items to the consumer; true if somebody sleeps until now.
   [[nodiscard]] bool publish(std::uint64_t n) noexcept {
-    next_ += n;
+    const std::uint64_t published = next() + n;
     // release: with the consumer's acquire in tail(), publishes the items and the chunk's links.
-    tail_.store(next_, std::memory_order_release);
-    return must_wake();
+    tail_.store(published, std::memory_order_release);
+    return must_wake(published);
   }
 
   /// The same where seals are used; false if the lane is sealed: unseal(), stamp the items again
   /// and come back.
   [[nodiscard]] bool try_publish(std::uint64_t n) noexcept {
-    std::uint64_t expected = next_;
+    std::uint64_t expected = next();
     // release as in publish. relaxed on failure: unseal() is what pairs with seal().
-    if (!tail_.compare_exchange_strong(expected, next_ + n, std::memory_order_release,
-                                       std::memory_order_relaxed))
-      return false;
-    next_ += n;
-    return true;
+    return tail_.compare_exchange_strong(expected, expected + n, std::memory_order_release,
+                                         std::memory_order_relaxed);
   }
   [[nodiscard]] bool is_sealed() const noexcept {
     return (tail_.load(std::memory_order_relaxed) & sealed) != 0;  // try_publish decides, not we
@@ -83,10 +84,11 @@ class LaneGate {
     // acquire: pairs with seal(), so that the time read next is not before the sealer's.
     tail_.fetch_and(~sealed, std::memory_order_acquire);
   }
-  [[nodiscard]] bool must_wake() const noexcept {
+  /// After a publish up to there: somebody sleeps until now.
+  [[nodiscard]] bool must_wake(std::uint64_t published) const noexcept {
     light_barrier(asymmetric_);
     // relaxed: if this misses arm(), then arm()'s caller sees our tail after its barrier.
-    return next_ >= wake_at_.load(std::memory_order_relaxed);
+    return published >= wake_at_.load(std::memory_order_relaxed);
   }
 
   // The consumer.
@@ -123,7 +125,6 @@ class LaneGate {
   // Written by the producer (tail_ also by seal and unseal), read by the consumer.
   alignas(cache_line) Atomic<std::uint64_t> tail_{0};
   Atomic<std::uint64_t> claim_{0};
-  std::uint64_t next_ = 0;  // the producer's own copy of tail_
   const bool asymmetric_;
 
   // Written by the others, once per window or chunk; read by the producer.
