@@ -112,6 +112,7 @@ class Lanes {
     std::lock_guard lock(mutex_);
     const std::size_t count = lanes_.size();
     view_.reserve(count);  // all memory first: out of it, nothing has changed
+    before_.resize(count);
     recent_.resize(count);
     tails_.resize(count);
     marks_.resize(count);
@@ -178,14 +179,15 @@ class Lanes {
     for (std::size_t i = 0; i < view_.size(); ++i) {
       tails_[i] = view_[i]->accepted();
       published += tails_[i];
-      active += tails_[i] != recent_[i] ? 1 : 0;
+      active += tails_[i] != before_[i] ? 1 : 0;
     }
     if (published - taken_ >= wanted) return false;
+    wanted_ = wanted;
     const std::uint64_t missing = wanted - (published - taken_);
     const std::uint64_t share = 1 + (missing - 1) / std::max<std::uint64_t>(1, active);
     armed_.resize(view_.size());
     for (std::size_t i = 0; i < view_.size(); ++i) {
-      armed_[i] = tails_[i] + (tails_[i] != recent_[i] ? share : 1);
+      armed_[i] = tails_[i] + (tails_[i] != before_[i] ? share : 1);
       view_[i]->arm(armed_[i]);
     }
     return true;
@@ -202,8 +204,16 @@ class Lanes {
     }
     return published - taken_ < wanted;
   }
-  /// The engine sleeps now: who is active is counted from here.
-  void mark_round() noexcept { recent_ = tails_; }
+  /// The engine sleeps now. It waits for less each time, until a window has left: then a round
+  /// ends. Active is whoever came in this round or in the last, for a ring that is answered at once
+  /// sees one lane move.
+  void mark_round() noexcept {
+    if (wanted_ >= slept_for_) {
+      before_.swap(recent_);
+      recent_ = tails_;
+    }
+    slept_for_ = wanted_;
+  }
   void disarm() noexcept {
     for (Lane<T>* lane : view_) lane->arm(LaneGate::nobody);
   }
@@ -290,13 +300,16 @@ class Lanes {
 
   // The token's.
   std::vector<Lane<T>*> view_;
-  std::vector<std::uint64_t> recent_;
+  std::vector<std::uint64_t> before_;  // what was published when the last round began
+  std::vector<std::uint64_t> recent_;  // ... and this one
   std::vector<std::uint64_t> tails_;
   std::vector<std::uint64_t> marks_;
   std::vector<std::uint64_t> armed_;
   std::size_t turn_ = 0;
   std::uint64_t taken_ = 0;
   std::uint64_t left_behind_ = 0;
+  std::uint64_t wanted_ = 0;     // by the last arm()
+  std::uint64_t slept_for_ = 0;  // what was wanted at the last mark_round()
 };
 
 }  // namespace microbatch::detail
