@@ -26,61 +26,85 @@ std::vector<V> distinct(const Results& results, F of) {
   return values;
 }
 
-/// A column: the cells that differ in nothing but the contender.
-using Column = std::pair<Cell, std::string>;
+struct Column {
+  std::string heading;
+  Cell cell;  // of any contender
+  double unit = 1;
+};
 
-std::string in_units(double value, const std::string& unit) {
-  if (unit == "items/s") return fmt::format("{:.1f}", value / 1e6);
-  if (unit == "bytes") return fmt::format("{:.0f}", value / 1024);
-  return value < 10 ? fmt::format("{:.2f}", value) : fmt::format("{:.0f}", value);
-}
-std::string heading(const std::string& unit) {
-  if (unit == "items/s") return "M items/s";
-  if (unit == "bytes") return "KiB";
-  return unit;
+/// A line per contender that has anything to show in one of the columns.
+void print_block(const Results& results, const std::string& title,
+                 const std::vector<Column>& columns, bool with_ranges) {
+  const int width = with_ranges ? 21 : 11;
+  const auto value = [&](const Column& column, const std::string& contender) {
+    Cell cell = column.cell;
+    cell.contender = contender;
+    return results.of(cell);
+  };
+  const auto text = [](double v) {
+    return v == 0 ? "0" : v < 10 ? fmt::format("{:.2f}", v) : fmt::format("{:.0f}", v);
+  };
+  std::string lines;
+  for (const auto& contender :
+       distinct<std::string>(results, [](const auto& row) { return row.cell.contender; })) {
+    std::string line;
+    bool any = false;
+    for (const auto& column : columns) {
+      const auto s = value(column, contender);
+      any = any || s;
+      const auto scaled = [&](double v) { return text(v / column.unit); };
+      line += fmt::format("{:>{}}",
+                          !s            ? "-"
+                          : with_ranges ? fmt::format("{} ({}-{})", scaled(s->median),
+                                                      scaled(s->low), scaled(s->high))
+                                        : scaled(s->median),
+                          width);
+    }
+    if (any) lines += fmt::format("{:<26}{}\n", contender, line);
+  }
+  if (lines.empty()) return;
+  fmt::print("\n{:<26}", title);
+  for (const auto& column : columns) fmt::print("{:>{}}", column.heading, width);
+  fmt::print("\n{}", lines);
 }
 
 }  // namespace
 
 void print_table(const Results& results) {
-  const auto metrics = distinct<std::string>(results, [](const auto& r) { return r.cell.metric; });
-  for (const std::string& metric : metrics) {
+  for (const std::size_t bytes : {8, 64, 256}) {
     std::vector<Column> columns;
-    Names contenders;
-    std::string unit;
-    for (const auto& row : results.rows()) {
-      if (row.cell.metric != metric) continue;
-      unit = row.unit;
-      Cell cell = row.cell;
-      if (std::find(contenders.begin(), contenders.end(), cell.contender) == contenders.end())
-        contenders.push_back(cell.contender);
-      cell.contender.clear();
-      if (std::none_of(columns.begin(), columns.end(),
-                       [&](const Column& c) { return c.first == cell; }))
-        columns.emplace_back(
-            cell, fmt::format("{}p {}B w{}", cell.producers, cell.item_bytes, cell.window));
-    }
-    fmt::print("\n{}, {}: median (lowest to highest)\n", metric, heading(unit));
-    constexpr std::size_t per_line = 4;
-    for (std::size_t first = 0; first < columns.size(); first += per_line) {
-      const std::size_t last = std::min(columns.size(), first + per_line);
-      fmt::print("{:<26}", "");
-      for (std::size_t c = first; c < last; ++c) fmt::print("{:>22}", columns[c].second);
-      fmt::print("\n");
-      for (const auto& contender : contenders) {
-        fmt::print("{:<26}", contender);
-        for (std::size_t c = first; c < last; ++c) {
-          Cell cell = columns[c].first;
-          cell.contender = contender;
-          const auto s = results.of(cell);
-          fmt::print("{:>22}", s ? fmt::format("{} ({} to {})", in_units(s->median, unit),
-                                               in_units(s->low, unit), in_units(s->high, unit))
-                                 : "-");
-        }
-        fmt::print("\n");
-      }
-    }
+    for (const std::size_t producers : {1, 2, 4, 8})
+      columns.push_back({fmt::format("{} producer{}", producers, producers == 1 ? "" : "s"),
+                         {"throughput", "", producers, bytes},
+                         1e6});
+    print_block(results, fmt::format("M items/s of {} bytes", bytes), columns, true);
   }
+  std::vector<Column> wide;
+  for (const std::size_t window : {1024, 16'384, 1'048'576})
+    wide.push_back({fmt::format("{}", window), {"throughput", "", 2, 8, window}, 1e6});
+  if (results.of({"throughput", "microbatch", 2, 8, 16'384}))
+    print_block(results, "M items/s by window", wide, true);
+  std::vector<Column> hand_off;
+  std::vector<Column> append;
+  std::vector<Column> rest;
+  for (const char* rate : {"100k/s", "1M/s"}) {
+    for (const char* quantile : {"p50", "p99"})
+      hand_off.push_back({fmt::format("{} {}", quantile, rate),
+                          {fmt::format("hand-off {} at {}", quantile, rate), ""}});
+    for (const char* quantile : {"p50", "p99", "p99.9"})
+      append.push_back({fmt::format("{} {}", quantile, rate),
+                        {fmt::format("append {} at {}", quantile, rate), ""}});
+    rest.push_back({rate, {fmt::format("processor time at {}", rate), ""}});
+  }
+  rest.push_back({"idle", {"idle processor time", ""}});
+  print_block(results, "hand-off, us", hand_off, true);
+  print_block(results, "append and clock, ns", append, false);
+  print_block(results, "processor, ms/s", rest, true);
+  print_block(results, "idle, switches/s", {{"", {"idle context switches", ""}}}, false);
+  std::vector<Column> memory;
+  for (const std::size_t producers : {1, 100, 1000})
+    memory.push_back({fmt::format("{}", producers), {"memory", "", producers}, 1024});
+  print_block(results, "KiB by producers", memory, false);
 }
 
 void write_json(const Results& results, const std::string& path) {

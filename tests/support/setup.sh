@@ -20,6 +20,9 @@ debian_package_of() {
     header:sqlite3.h) echo libsqlite3-dev ;;
     header:tbb/tbb.h) echo libtbb-dev ;;
     header:asio.hpp) echo libasio-dev ;;
+    header:concurrentqueue/*) echo libconcurrentqueue-dev ;;
+    header:boost/*) echo libboost-dev ;;
+    header:atomic_queue/*) echo libatomic-queue-dev ;;
     *) echo "${1#*:}" ;;
   esac
 }
