@@ -96,7 +96,7 @@ class Appends {
   template <class U>
   AppendResult put(U&& item, Wait wait, TimePoint until) {
     return door().enter([&](StreamCore<T>& core, Lane<T>& lane) {
-      if (!core.weighs() && lane.push(std::forward<U>(item))) [[likely]]
+      if (lane.push_short(std::forward<U>(item))) [[likely]]
         return AppendResult::accepted;
       return core.admission.append(lane, std::forward<U>(item), wait, until);
     });

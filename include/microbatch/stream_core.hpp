@@ -30,7 +30,8 @@ class StreamCore final : public LaneHome {
         clock(*options_.clock),
         room(static_cast<std::int64_t>(options_.capacity), options_.max_bytes),
         wake(clock),
-        lanes(room, wake, clock, options_.capacity, options_.arrival_stamps || expires()),
+        lanes(room, wake, clock, options_.capacity,
+              {.stamped = options_.arrival_stamps || expires(), .weighed = weighs()}),
         backlog({this, &StreamCore::lose}),
         settlement(room) {
     backlog.stamped = lanes.stamped();

@@ -232,7 +232,7 @@ struct OneGate : rl::test_suite<OneGate, 2> {
   bool quiet = false;
   std::uint64_t seen = 0;
 
-  void before() { gate.set_limit(items); }
+  void before() { gate.set_limit(items, false); }
 
   void thread(unsigned index) {
     if (index == 0) {
@@ -244,7 +244,7 @@ struct OneGate : rl::test_suite<OneGate, 2> {
         (void)gate.publish(1);
       }
     } else {
-      gate.set_limit(0);
+      gate.set_limit(0, false);
       heavy_barrier(has_asymmetric_barrier());
       quiet = gate.quiet();
       seen = gate.tail();

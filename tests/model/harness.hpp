@@ -26,6 +26,7 @@ using microbatch::detail::Backlog;
 using microbatch::detail::ConditionVariable;
 using microbatch::detail::has_asymmetric_barrier;
 using microbatch::detail::heavy_barrier;
+using microbatch::detail::is_light_barrier_light;
 using microbatch::detail::Lane;
 using microbatch::detail::LaneGate;
 using microbatch::detail::Lanes;
@@ -180,7 +181,7 @@ template <>
 class microbatch::detail::StreamCore<model::Item> {
  public:
   StreamCore(std::int64_t items, bool stamped, std::size_t capacity)
-      : wake(clock), room(items, 0), lanes(room, wake, clock, capacity, stamped) {}
+      : wake(clock), room(items, 0), lanes(room, wake, clock, capacity, {.stamped = stamped}) {}
 
   void close_input() {
     lanes.close();
@@ -211,7 +212,7 @@ struct Queue : StreamCore<Item> {
   /// What Producer<T> does, without waiting.
   bool push(Lane<Item>& lane, int producer, int number) {
     for (;;) {
-      if (lane.push(Item(producer, number))) return true;
+      if (lane.push_short(Item(producer, number)) || lane.push(Item(producer, number))) return true;
       if (lanes.refill(lane) != Lane<Item>::Refill::ready) return false;
     }
   }
@@ -248,6 +249,29 @@ struct Queue : StreamCore<Item> {
   std::size_t swept = 0;
   int last[4] = {-1, -1, -1, -1};
 };
+
+/// An append on the counters alone, by the short way where there is one. False: nothing happened.
+template <class Construct>
+bool append_to(LaneGate& gate, bool short_way, Construct construct, bool& wake) {
+  if (short_way && is_light_barrier_light()) {
+    bool lost = false;
+    const std::uint64_t at = gate.enter_short(lost);
+    if (at == LaneGate::none) {
+      if (lost) (void)gate.leave();
+      return false;
+    }
+    construct();
+    wake = gate.publish_short(at);
+    return true;
+  }
+  if (gate.enter(1) == 0) {
+    (void)gate.leave();
+    return false;
+  }
+  construct();
+  wake = gate.publish(1);
+  return true;
+}
 
 // --- the search
 // ------------------------------------------------------------------------------------------

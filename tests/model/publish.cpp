@@ -35,19 +35,20 @@ struct TwoLanesOneConsumer : rl::test_suite<TwoLanesOneConsumer, 3> {
 };
 
 /// The counters alone, every schedule with few preemptions.
-struct OneGate : rl::test_suite<OneGate, 2> {
+template <class Self, bool short_way>
+struct Gate : rl::test_suite<Self, 2> {
   static constexpr unsigned items = 3;
   LaneGate gate{has_asymmetric_barrier()};
   rl::var<unsigned> slots[items];
 
-  void before() { gate.set_limit(items); }
+  void before() { gate.set_limit(items, short_way); }
 
   void thread(unsigned index) {
     if (index == 0) {
       for (unsigned i = 0; i < items; ++i) {
-        RL_ASSERT(gate.enter(1) == 1);
-        slots[i]($) = i;
-        (void)gate.publish(1);
+        bool wake = false;
+        RL_ASSERT(append_to(
+            gate, short_way, [&] { slots[i]($) = i; }, wake));
       }
     } else {
       std::uint64_t head = 0;
@@ -56,7 +57,12 @@ struct OneGate : rl::test_suite<OneGate, 2> {
     }
   }
 };
+struct OneGate : Gate<OneGate, false> {};
+struct OneShortGate : Gate<OneShortGate, true> {};
 
 }  // namespace
 
-int main() { return random<TwoLanesOneConsumer>(30'000) && bounded<OneGate>(4) ? 0 : 1; }
+int main() {
+  return random<TwoLanesOneConsumer>(30'000) && bounded<OneGate>(4) && bounded<OneShortGate>(4) ? 0
+                                                                                                : 1;
+}

@@ -43,33 +43,38 @@ struct RoomIsNeverExceeded : rl::test_suite<RoomIsNeverExceeded, 3> {
 };
 
 /// The handshake alone, every schedule with few preemptions: four are granted, the rest goes back.
-struct OneGate : rl::test_suite<OneGate, 2> {
+template <class Self, bool short_way>
+struct Gate : rl::test_suite<Self, 2> {
   static constexpr std::uint64_t granted = 3;
   LaneGate gate{has_asymmetric_barrier()};
   std::uint64_t kept = granted;
 
-  void before() { gate.set_limit(granted); }
+  void before() { gate.set_limit(granted, short_way); }
 
   void thread(unsigned index) {
     if (index == 0) {
       for (std::uint64_t i = 0; i < granted; ++i) {
-        if (gate.enter(1) == 0) {
-          (void)gate.leave();
+        bool wake = false;
+        if (!append_to(
+                gate, short_way, [] {}, wake))
           return;
-        }
-        (void)gate.publish(1);
       }
     } else {
-      gate.set_limit(0);
+      gate.set_limit(0, false);
       heavy_barrier(has_asymmetric_barrier());
       kept = std::min(granted, gate.reach());
-      gate.set_limit(kept);
+      gate.set_limit(kept, short_way);
     }
   }
 
   void after() { RL_ASSERT(gate.tail() <= kept); }
 };
+struct OneGate : Gate<OneGate, false> {};
+struct OneShortGate : Gate<OneShortGate, true> {};
 
 }  // namespace
 
-int main() { return bounded<OneGate>(4) && random<RoomIsNeverExceeded>(30'000) ? 0 : 1; }
+int main() {
+  return bounded<OneGate>(4) && bounded<OneShortGate>(4) && random<RoomIsNeverExceeded>(30'000) ? 0
+                                                                                                : 1;
+}

@@ -89,7 +89,7 @@ struct OneGate : rl::test_suite<OneGate, 3> {
   TimePoint cell = TimePoint::min();
   std::uint64_t closed_at = 0;
 
-  void before() { gate.set_limit(items); }
+  void before() { gate.set_limit(items, false); }
 
   void thread(unsigned index) {
     if (index == 0) {

@@ -157,6 +157,7 @@ class ConditionVariable {
 inline bool asymmetric_barrier = false;  ///< set between two searches
 
 [[nodiscard]] inline bool has_asymmetric_barrier() noexcept { return asymmetric_barrier; }
+[[nodiscard]] inline bool is_light_barrier_light() noexcept { return asymmetric_barrier; }
 inline void light_barrier(bool asymmetric) noexcept {
   if (!asymmetric) rl::atomic_thread_fence(rl::mo_seq_cst, $);
 }

@@ -77,7 +77,8 @@ struct SharesOfTwo : rl::test_suite<SharesOfTwo, 3> {
 };
 
 /// The handshake alone, every schedule with few preemptions.
-struct OneGate : rl::test_suite<OneGate, 2> {
+template <class Self, bool short_way>
+struct Gate : rl::test_suite<Self, 2> {
   static constexpr unsigned items = 2;
   LaneGate gate{has_asymmetric_barrier()};
   WeakClock clock;
@@ -85,15 +86,17 @@ struct OneGate : rl::test_suite<OneGate, 2> {
   Parker parker;
 
   void before() {
-    gate.set_limit(items);
+    gate.set_limit(items, short_way);
     wake.on_wake([this] { parker.ring(); });
   }
 
   void thread(unsigned index) {
     if (index == 0) {
       for (unsigned i = 0; i < items; ++i) {
-        RL_ASSERT(gate.enter(1) == 1);
-        if (gate.publish(1)) wake.ring();
+        bool must_wake = false;
+        RL_ASSERT(append_to(
+            gate, short_way, [] {}, must_wake));
+        if (must_wake) wake.ring();
       }
     } else {
       while (gate.tail() < items) {
@@ -105,12 +108,14 @@ struct OneGate : rl::test_suite<OneGate, 2> {
     }
   }
 };
+struct OneGate : Gate<OneGate, false> {};
+struct OneShortGate : Gate<OneShortGate, true> {};
 
 }  // namespace
 
 int main() {
   return random<ConsumerSleeps<1>>(20'000) && random<ConsumerSleeps<3>>(20'000) &&
-                 random<SharesOfTwo>(20'000) && bounded<OneGate>(3)
+                 random<SharesOfTwo>(20'000) && bounded<OneGate>(3) && bounded<OneShortGate>(3)
              ? 0
              : 1;
 }

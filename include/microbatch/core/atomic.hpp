@@ -37,16 +37,24 @@ void heavy_barrier(bool asymmetric) noexcept;
 
 /// The producer's half of a store-load handshake: free where heavy_barrier reaches all threads.
 /// The thread sanitizer does not model fences, so there it is a read-modify-write of its own.
-inline void light_barrier(bool asymmetric) noexcept {
-  if (asymmetric) {
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    return;
-  }
+inline void light_barrier([[maybe_unused]] bool asymmetric) noexcept {
 #ifdef MICROBATCH_THREAD_SANITIZER
   std::atomic<int> full{0};
   full.fetch_add(1, std::memory_order_seq_cst);
 #else
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (asymmetric)
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  else
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
+
+/// Whether light_barrier(true) does its half here.
+[[nodiscard]] inline bool is_light_barrier_light() noexcept {
+#ifdef MICROBATCH_THREAD_SANITIZER
+  return true;
+#else
+  return has_asymmetric_barrier();
 #endif
 }
 

@@ -35,6 +35,7 @@ struct LaneShared {
   Wake& wake;
   Clock& clock;
   bool asymmetric;
+  bool short_way;  ///< for streams whose appends have nothing else to do
 };
 
 /// One producer's queue: a chain of chunks between a single writer and the consumer. Lanes outlive
@@ -55,16 +56,31 @@ class Lane {
 
   // The producer.
 
+  /// The short way. False: nothing happened, and push() may take the item all the same.
+  template <class U>
+  [[nodiscard, gnu::always_inline]] bool push_short(U&& item) {
+    bool lost = false;
+    const std::uint64_t position = gate_.enter_short(lost);
+    if (position == LaneGate::none) [[unlikely]] {
+      if (lost) withdraw();
+      return false;
+    }
+    T* const at = place(position);
+    fetch_ahead(at);
+    construct(at, std::forward<U>(item));
+    if (gate_.publish_short(position)) [[unlikely]]
+      shared_.wake.ring();
+    return true;
+  }
+
   /// False: nothing happened, see refill().
   template <class U>
   [[nodiscard]] bool push(U&& item) {
-    if (gate_.enter(1) == 0) [[unlikely]] {
+    if (gate_.enter(1) == 0) {
       withdraw();
       return false;
     }
-    T* const at = place(gate_.next());
-    fetch_ahead(at);
-    construct(at, std::forward<U>(item));
+    construct(place(gate_.next()), std::forward<U>(item));
     finish(1);
     return true;
   }
@@ -142,13 +158,13 @@ class Lane {
   /// Stops the producer at its next append until reclaim(); false if it holds the lock right now.
   [[nodiscard]] bool revoke() {
     if (!lock_.try_lock()) return false;
-    gate_.set_limit(0);
+    gate_.set_limit(0, false);
     return true;
   }
   /// The same, waiting for the lock.
   void revoke_and_wait() {
     lock_.lock();
-    gate_.set_limit(0);
+    gate_.set_limit(0, false);
   }
   /// Between revoke_and_wait() and the barrier: from the producer's next append on, items are
   /// stamped.
@@ -164,7 +180,7 @@ class Lane {
     const std::uint64_t reach = gate_.reach();
     const std::uint64_t unused = granted() > reach ? granted() - reach : 0;
     set_granted(granted() - unused);
-    if (!closed_) gate_.set_limit(std::min(granted(), chunk_end_));
+    if (!closed_) open();
     lock_.unlock();
     return unused;
   }
@@ -172,7 +188,7 @@ class Lane {
   void close() {
     std::lock_guard lock(lock_);
     closed_ = true;
-    gate_.set_limit(0);
+    gate_.set_limit(0, false);
     gate_.arm(0);
   }
   /// After close() and the barrier: the producer is not in the midst of an append.
@@ -270,7 +286,7 @@ class Lane {
       shared_.wake.ring();
   }
 
-  [[gnu::always_inline]] void finish(std::size_t made) {
+  void finish(std::size_t made) {
     if (made == 0) return;
     // use_stamps() either sees our claim or is seen here; see enter(). acquire: with its release.
     const bool wake =
@@ -302,7 +318,12 @@ class Lane {
       base_ = reinterpret_cast<std::uintptr_t>(write_->slots.at(0)) - chunk_end_ * sizeof(T);
       chunk_end_ += shared_.chunks.slots();
     }
-    gate_.set_limit(std::min(granted(), chunk_end_));
+    open();
+  }
+  /// Under the lock: the producer may go on.
+  void open() noexcept {
+    gate_.set_limit(std::min(granted(), chunk_end_),
+                    shared_.short_way && !stamped_.load(std::memory_order_relaxed));
   }
 
   /// The chunk in which head_ stands; the one before it goes back to the pool. Only with head_ <

@@ -24,14 +24,38 @@ namespace microbatch::detail {
 /// is a compare-exchange, because the consumer may have sealed the lane: then the item takes a new
 /// stamp.
 ///
+/// The short way is the same four steps for one item and nothing else: it has a limit of its own,
+/// which stays 0 where an append has more to do (stamps, weights, real fences).
+///
 /// The proof of every order stands in docs/memory-model.md, the models in tests/model/.
 class LaneGate {
  public:
+  static constexpr std::uint64_t none = std::numeric_limits<std::uint64_t>::max();
   static constexpr std::uint64_t nobody = std::numeric_limits<std::uint64_t>::max();
 
   explicit LaneGate(bool asymmetric) noexcept : asymmetric_(asymmetric) {}
 
   // The producer.
+
+  /// The short way: the next position, or `none` when the item has to go the whole way. Announces
+  /// it; follow with publish_short or leave. `lost` tells of an announcement to be taken back by
+  /// leave.
+  [[nodiscard]] std::uint64_t enter_short(bool& lost) noexcept {
+    const std::uint64_t at = tail_.load(std::memory_order_relaxed);  // sealed: beyond any limit
+    if (at >= short_limit_.load(std::memory_order_relaxed)) [[unlikely]]
+      return none;
+    claim_.store(at + 1, std::memory_order_relaxed);  // orders as in enter()
+    light_barrier(true);
+    if (at < short_limit_.load(std::memory_order_relaxed)) [[likely]]
+      return at;
+    lost = true;
+    return none;
+  }
+  [[nodiscard]] bool publish_short(std::uint64_t at) noexcept {
+    tail_.store(at + 1, std::memory_order_release);  // orders as in publish() and must_wake()
+    light_barrier(true);
+    return at + 1 >= wake_at_.load(std::memory_order_relaxed);
+  }
 
   /// What is published so far, and so the position of the next item.
   [[nodiscard]] std::uint64_t next() const noexcept {
@@ -105,7 +129,11 @@ class LaneGate {
 
   // Whoever holds the lane's lock.
 
-  void set_limit(std::uint64_t limit) noexcept { limit_.store(limit, std::memory_order_relaxed); }
+  /// `short_way`: the producer may take it, up to there.
+  void set_limit(std::uint64_t limit, bool short_way) noexcept {
+    limit_.store(limit, std::memory_order_relaxed);
+    short_limit_.store(short_way ? limit : 0, std::memory_order_relaxed);
+  }
 
   /// After set_limit(0) and a heavy_barrier: the producer publishes below this and no further.
   [[nodiscard]] std::uint64_t reach() const noexcept {
@@ -129,6 +157,7 @@ class LaneGate {
 
   // Written by the others, once per window or chunk; read by the producer.
   alignas(cache_line) Atomic<std::uint64_t> limit_{0};
+  Atomic<std::uint64_t> short_limit_{0};
   Atomic<std::uint64_t> wake_at_{1};  // a new lane reports its first item
 };
 

@@ -21,10 +21,20 @@ namespace microbatch::detail {
 template <class T>
 class Lanes {
  public:
-  Lanes(Room& room, Wake& wake, Clock& clock, std::size_t capacity, bool stamped)
+  struct Extras {
+    bool stamped = false;
+    bool weighed = false;
+  };
+
+  Lanes(Room& room, Wake& wake, Clock& clock, std::size_t capacity, Extras extras)
       : chunks_(chunk_slots<T>(capacity)),
-        shared_{room, chunks_, wake, clock, has_asymmetric_barrier()},
-        stamped_(stamped) {}
+        shared_{.room = room,
+                .chunks = chunks_,
+                .wake = wake,
+                .clock = clock,
+                .asymmetric = has_asymmetric_barrier(),
+                .short_way = is_light_barrier_light() && !extras.weighed},
+        stamped_(extras.stamped) {}
 
   [[nodiscard]] Lane<T>& acquire() {
     std::lock_guard lock(mutex_);
