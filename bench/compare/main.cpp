@@ -91,7 +91,7 @@ class Run {
   template <std::size_t Bytes, class C>
   void throughput_of(C, std::size_t producers, std::size_t window) {
     const Cell cell{"throughput", C::name(), producers, Bytes, window};
-    const Setup setup{window};
+    const Setup setup{window, std::max(capacity, 4 * window)};
     auto& items = items_[fmt::format("{} {} {} {}", C::name(), producers, Bytes, window)];
     if (items == 0) items = items_for<C, Bytes>(setup, producers, options_.quick ? 0.1 : 0.2);
     results_.add(cell, throughput<C, Bytes>(setup, producers, items), "items/s");

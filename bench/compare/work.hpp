@@ -9,7 +9,7 @@ namespace contest {
 
 // The same work for every contender: items of so many bytes, in windows, to a callback that sums.
 
-inline constexpr std::size_t capacity = 65'536;  // of every contender that has one
+inline constexpr std::size_t capacity = 65'536;  // of every contender that has one; see also Setup
 inline constexpr std::size_t usual_window = 1024;
 
 template <std::size_t Bytes>
@@ -44,6 +44,7 @@ struct Sum {
 /// What a contender is built with.
 struct Setup {
   std::size_t window = usual_window;
+  std::size_t room = capacity;  // more where a window needs it
 };
 
 }  // namespace contest

@@ -16,7 +16,7 @@ class Microbatch {
   static constexpr bool spins = false;
 
   Microbatch(const Setup& setup, Callback& callback)
-      : stream_({.capacity = capacity}),
+      : stream_({.capacity = setup.room}),
         consumer_(
             microbatch::streaming(stream_, microbatch::CountWindow{setup.window},
                                   [&callback](std::span<const I> window) { callback(window); })) {}
