@@ -1,0 +1,228 @@
+#include "search.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstddef>
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include "choose.hpp"
+#include "grid.hpp"
+#include "live.hpp"
+#include "progress.hpp"
+#include "source.hpp"
+
+namespace tune {
+namespace {
+
+// How much of the target a replayed percentile may use up, so that the live one still meets it.
+constexpr double near_the_target[] = {0.97, 0.90, 0.80};
+
+Duration share_of(Duration whole, double share) {
+  return std::chrono::duration_cast<Duration>(whole * share);
+}
+
+std::size_t processors() { return std::max(1U, std::thread::hardware_concurrency()); }
+
+class Searcher {
+ public:
+  explicit Searcher(const Options& options)
+      : options_(options), source_(options), live_(live_time(options)) {
+    report_.workload = options.workload;
+    report_.workload.rate = source_.rate();
+    report_.known = source_.name_of_known();
+    report_.unseen = source_.name_of_unseen();
+    settings_ = make_grid(report_.workload, options.candidates);
+  }
+
+  Report operator()() {
+    const std::size_t first_look = items_for(2'000, 3);
+    known_ = source_.known(first_look, live_);
+    const auto begin = std::chrono::steady_clock::now();
+    report_.grid = replay(settings_, known_.replay, "first replay");
+    const Seconds took = std::chrono::steady_clock::now() - begin;
+    get_to_know_the_machine();
+
+    // As many items as the time allows.
+    const double times = 0.15 * options_.run / took;
+    const std::size_t items =
+        items_for(static_cast<std::size_t>(static_cast<double>(first_look) * times), 6);
+    known_ = source_.known(items, live_);
+    report_.grid = replay(settings_, known_.replay, "replay, as this machine is");
+    look_closer();
+    try_candidates();
+
+    const Stretch unseen = source_.unseen(items, live_);
+    const auto replayed = replay(settings_, unseen.replay, "replay of unseen arrivals");
+    check_on(unseen.live, replayed);
+    count_arrivals(unseen.live);
+    return std::move(report_);
+  }
+
+ private:
+  /// A live run is short beside the whole, but not beside the target.
+  static Duration live_time(const Options& options) {
+    return std::max(std::chrono::duration_cast<Duration>(0.06 * options.run),
+                    5 * options.workload.target);
+  }
+  /// At least `least`, and so many that the target passes so many times; a million at most.
+  [[nodiscard]] std::size_t items_for(std::size_t least, double targets) const {
+    const double enough = source_.rate() * Seconds(options_.workload.target).count() * targets;
+    return static_cast<std::size_t>(
+        std::clamp(std::max(static_cast<double>(least), enough), 1'000.0, 1'000'000.0));
+  }
+  [[nodiscard]] Duration target(double share = 1) const {
+    return share_of(options_.workload.target, share);
+  }
+
+  /// On all processors.
+  std::vector<Figures> replay(const std::vector<Setting>& settings, const Trace& trace,
+                              const std::string& name) const {
+    std::vector<Figures> figures(settings.size());
+    Stage stage(fmt::format("{}: {} settings, {} items", name, settings.size(), trace.size()),
+                settings.size());
+    std::atomic<std::size_t> next{0};
+    std::exception_ptr error;
+    std::atomic_flag failed;
+    const auto some = [&] {
+      try {
+        for (std::size_t i = next++; i < settings.size(); i = next++) {
+          Run run = Replay(report_.workload, report_.machine, settings[i], options_.seed)(trace);
+          figures[i] = figures_of(settings[i], run);
+          stage.step();
+        }
+      } catch (...) {
+        if (!failed.test_and_set()) error = std::current_exception();
+      }
+    };
+    {
+      std::vector<std::jthread> threads;
+      for (std::size_t i = 0; i < processors(); ++i) threads.emplace_back(some);
+    }
+    if (error) std::rethrow_exception(error);
+    return figures;
+  }
+
+  LiveRun live(const Setting& setting, const Trace& trace, const char* name) const {
+    const Stage stage(fmt::format("live, {}: window {}, age {:.4g} ms, {} worker{}", name,
+                                  setting.window, Milliseconds(setting.age).count(),
+                                  setting.workers, setting.workers == 1 ? "" : "s"),
+                      1);
+    return run_live(report_.workload, setting, trace);
+  }
+
+  /// Runs two settings, one with few windows and one with many: together they tell what a window
+  /// costs and what an item does.
+  void get_to_know_the_machine() {
+    const Figures* few = choose(report_.grid, target(0.9));
+    if (few == nullptr) few = &fastest(report_.grid);
+    const Figures* many = few;
+    for (const Figures& one : report_.grid)
+      if (meets(one, target()) && one.load < 0.7 && one.mean_window < many->mean_window)
+        many = &one;
+
+    Machine machine{.wake_ups = {}, .overruns = {}};
+    struct Use {
+      double items, windows, cpu;  // ns
+    };
+    const auto look = [&](const Setting& setting) {
+      LiveRun live = this->live(setting, known_.live, "to know this machine");
+      machine.wake_ups.insert(machine.wake_ups.end(), live.wake_ups.begin(), live.wake_ups.end());
+      machine.overruns.insert(machine.overruns.end(), live.overruns.begin(), live.overruns.end());
+      return Use{static_cast<double>(live.run.latencies.size()),
+                 static_cast<double>(live.run.calls.size()), Nanoseconds(live.run.cpu).count()};
+    };
+    const Use a = look(few->setting);
+    const Use b = few == many ? a : look(many->setting);
+    const double per_window = b.windows / b.items - a.windows / a.items;
+    if (per_window > 0)
+      machine.cpu_per_window =
+          Nanoseconds(std::max(0.0, (b.cpu / b.items - a.cpu / a.items) / per_window));
+    machine.cpu_per_item =
+        Nanoseconds(std::max(0.0, (a.cpu - machine.cpu_per_window.count() * a.windows) / a.items));
+    if (machine.wake_ups.empty()) machine.wake_ups = report_.machine.wake_ups;
+    report_.machine = std::move(machine);
+  }
+
+  void look_closer() {
+    const Figures* best = choose(report_.grid, target(near_the_target[0]));
+    const Setting around = (best != nullptr ? *best : fastest(report_.grid)).setting;
+    const auto near = refine(report_.workload, options_.candidates, around, settings_);
+    const auto figures = replay(near, known_.replay, "replay around the best");
+    settings_.insert(settings_.end(), near.begin(), near.end());
+    report_.grid.insert(report_.grid.end(), figures.begin(), figures.end());
+  }
+
+  void try_candidates() {
+    for (const double share : near_the_target) {
+      const Figures* one = choose(report_.grid, target(share));
+      if (one == nullptr) one = &fastest(report_.grid);
+      const bool tried = std::any_of(report_.trials.begin(), report_.trials.end(), [&](auto& t) {
+        const Setting& other = t.replayed.setting;
+        return other.window == one->setting.window && other.age == one->setting.age &&
+               other.workers == one->setting.workers;
+      });
+      if (tried) continue;
+      Run run = live(one->setting, known_.live, "a candidate").run;
+      report_.trials.push_back({*one, figures_of(one->setting, run)});
+    }
+    const auto met = std::find_if(report_.trials.begin(), report_.trials.end(),
+                                  [&](const Trial& trial) { return meets(trial.live, target()); });
+    report_.found = met != report_.trials.end();
+    const auto lowest = std::min_element(
+        report_.trials.begin(), report_.trials.end(),
+        [](const Trial& a, const Trial& b) { return a.live.p99() < b.live.p99(); });
+    report_.check = report_.found ? *met : *lowest;
+  }
+
+  /// The recommended setting, and the best that one could have taken.
+  void check_on(const Trace& trace, const std::vector<Figures>& replayed) {
+    const auto try_one = [&](const Figures& figures, const char* name) {
+      Run run = live(figures.setting, trace, name).run;
+      return Trial{figures, figures_of(figures.setting, run)};
+    };
+    const Setting chosen = report_.recommended();
+    const auto same = [&](const Figures& figures) { return figures.setting == chosen; };
+    report_.check =
+        try_one(*std::find_if(replayed.begin(), replayed.end(), same), "recommended, unseen");
+    for (const double share : {1.0, near_the_target[0], 0.94}) {
+      const Figures* best = cheapest(replayed, target(share));
+      if (best == nullptr) return;
+      const Trial trial = same(*best) ? report_.check : try_one(*best, "the grid's best, unseen");
+      if (!meets(trial.live, target())) continue;
+      report_.best = trial;
+      return;
+    }
+  }
+
+  void count_arrivals(const Trace& trace) {
+    constexpr std::size_t values = 80;
+    report_.arrivals.assign(values, 0);
+    report_.arrivals_step = Seconds(trace.back() + Duration(1)) / values;
+    for (const Duration at : trace)
+      report_.arrivals[std::min(values - 1,
+                                static_cast<std::size_t>(Seconds(at) / report_.arrivals_step))] +=
+          1 / report_.arrivals_step.count();
+  }
+
+  const Options& options_;
+  const Source source_;
+  const Duration live_;
+  std::vector<Setting> settings_;
+  Stretch known_;
+  Report report_;
+};
+
+}  // namespace
+
+bool Report::meets_target(const Figures& figures) const { return meets(figures, workload.target); }
+
+double Report::excess() const { return best ? check.live.cost / best->live.cost - 1 : 0; }
+
+Report search(const Options& options) { return Searcher(options)(); }
+
+}  // namespace tune
