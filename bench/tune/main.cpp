@@ -19,10 +19,8 @@ int run(const tune::Options& options) {
   std::ofstream page(options.page, std::ios::binary);
   if (!page) throw tune::BadOption(fmt::format("--page {}: cannot be written", options.page));
 
-  fmt::print("{}.\n", tune::describe(options.workload));
-  (void)std::fflush(stdout);
   const tune::Report report = tune::search(options);
-  fmt::print("\n{}", tune::text_of(report));
+  fmt::print("{}", tune::text_of(report));
 
   page << tune::page_of(report) << std::flush;
   if (!page) throw std::runtime_error(options.page + ": the page could not be written");

@@ -21,7 +21,7 @@ tries it on arrivals that it has not seen, and writes a page of charts.
 The workload:
   --rate N           items per second (default 100000)
   --arrivals KIND    poisson (default), even, or bursts: five times the rate for
-                     a tenth of the time, about 100 ms each
+                     a tenth of the time, each about as long as the target
   --trace FILE       in place of these two, recorded arrivals: a time in seconds
                      per line, from whatever start. Two thirds of it serve to
                      choose the settings, the last third to try them

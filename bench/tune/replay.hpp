@@ -128,8 +128,7 @@ class Replay {
                                               : microbatch::Order::sequential}) {
     workers_.serve(engine_);
     engine_.on_wake([this] { rung_ = true; });
-    for (std::size_t i = 0; i < workload.producers; ++i)
-      producers_.emplace_back(stream_.producer());
+    for (std::size_t i = 0; i < workload.producers; ++i) lines_.push_back({stream_.producer(), {}});
   }
 
   /// Once, and with at least one arrival.
@@ -141,11 +140,10 @@ class Replay {
       const TimePoint now = std::min({arrival, workers_.next_end(), wanted_});
       if (now == microbatch::never) throw std::logic_error("replay: items wait for nothing");
       clock_.set(std::max(now, clock_.now()));
-      if (now == arrival) producers_[next++ % producers_.size()].arrive(clock_.now());
+      if (now == arrival) arrive(lines_[next++ % lines_.size()]);
       bool ended_one = false;
       for (; workers_.next_end() <= clock_.now(); ended_one = true) workers_.finish();
-      if (ended_one)
-        for (auto& producer : producers_) producer.retry();
+      if (ended_one) retry();
       step(!ended_one);
     }
     run_.cpu = std::chrono::duration_cast<Duration>(
@@ -155,30 +153,40 @@ class Replay {
   }
 
  private:
-  /// A producer whose append blocks while the stream is full; its items wait behind it.
-  class Blocking {
-   public:
-    explicit Blocking(microbatch::Producer<Arrival> producer) : producer_(std::move(producer)) {}
-
-    void arrive(Arrival item) {
-      if (!waiting_.empty() || !append(item)) waiting_.push_back(item);
-    }
-    void retry() {
-      while (!waiting_.empty() && append(waiting_.front())) waiting_.pop_front();
-    }
-    [[nodiscard]] bool is_blocked() const noexcept { return !waiting_.empty(); }
-
-   private:
-    bool append(Arrival item) {
-      using microbatch::AppendResult;
-      return producer_.try_append(item) == AppendResult::accepted ||
-             // what an append does before it sleeps: looks for room that other lanes do not use
-             producer_.append_for(item, Duration::zero()) == AppendResult::accepted;
-    }
-
-    microbatch::Producer<Arrival> producer_;
-    std::deque<Arrival> waiting_;
+  /// A producer; while its append blocks, its items wait behind it.
+  struct Line {
+    microbatch::Producer<Arrival> producer;
+    std::deque<Arrival> waiting;
   };
+
+  void arrive(Line& line) {
+    if (!line.waiting.empty() || !append(line, clock_.now())) line.waiting.push_back(clock_.now());
+  }
+  /// One of each line in turn, as long as there is room.
+  void retry() {
+    for (bool some = true; some;) {
+      some = false;
+      for (Line& line : lines_) {
+        if (line.waiting.empty() || !append(line, line.waiting.front())) continue;
+        line.waiting.pop_front();
+        some = true;
+      }
+    }
+  }
+  bool append(Line& line, Arrival item) {
+    if (unsettled_ == stream_.capacity()) return false;
+    // Where other lanes hold the room that is left, an append takes it from them before it sleeps.
+    using microbatch::AppendResult;
+    const bool accepted =
+        line.producer.try_append(item) == AppendResult::accepted ||
+        line.producer.append_for(item, Duration::zero()) == AppendResult::accepted;
+    unsettled_ += accepted ? 1 : 0;
+    return accepted;
+  }
+  [[nodiscard]] bool blocks() const {
+    return std::any_of(lines_.begin(), lines_.end(),
+                       [](const Line& line) { return !line.waiting.empty(); });
+  }
 
   void step(bool rested) {
     if (!rung_ && wanted_ > clock_.now()) return;
@@ -188,10 +196,7 @@ class Replay {
       wanted_ = engine_.step(clock_.now());
     } while (rung_);
     // An append that sleeps makes the engine flush; ours have only tried.
-    const bool blocked =
-        std::any_of(producers_.begin(), producers_.end(),
-                    [](const Blocking& producer) { return producer.is_blocked(); });
-    if (blocked && workers_.idle()) {
+    if (workers_.idle() && blocks()) {
       engine_.flush();
       wanted_ = engine_.step(clock_.now());
     }
@@ -199,6 +204,7 @@ class Replay {
 
   void ended(microbatch::Window<Arrival>& window) {
     for (const Arrival arrival : window) run_.latencies.push_back(clock_.now() - arrival);
+    unsettled_ -= window.size();
     run_.fell_behind = run_.latencies.back() > hopeless_;
     run_.calls.push_back({.begin = workers_.begun() - start_,
                           .end = clock_.now() - start_,
@@ -213,7 +219,8 @@ class Replay {
   VirtualWorkers workers_;
   microbatch::Stream<Arrival> stream_;
   microbatch::Engine<Arrival> engine_;
-  std::vector<Blocking> producers_;
+  std::vector<Line> lines_;
+  std::size_t unsettled_ = 0;             // accepted, and not through a callback
   TimePoint wanted_ = microbatch::never;  // when the engine wants its next step
   bool rung_ = true;                      // or at once
   Run run_;

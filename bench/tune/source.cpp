@@ -78,7 +78,7 @@ Stretch Source::generated(std::uint64_t seed, std::size_t items, Duration live) 
   const double rate = options_.workload.rate;
   const auto lived =
       std::max<std::size_t>(10, static_cast<std::size_t>(rate * Seconds(live).count()));
-  const Trace all = make_trace(options_.workload.arrivals, rate, std::max(items, lived), seed);
+  const Trace all = make_trace(options_.workload, std::max(items, lived), seed);
   const auto begin = [&](std::size_t n) { return from_zero(std::span(all).first(n)); };
   return {.replay = begin(items), .live = begin(lived)};
 }

@@ -151,7 +151,8 @@ std::string verdict_of(const Report& report) {
 }
 
 std::string text_of(const Report& report) {
-  std::string text = table_of(report) + live_table(report);
+  std::string text =
+      fmt::format("\n{}.\n\n{}{}", describe(report.workload), table_of(report), live_table(report));
   text +=
       "load: share of the workers' time in callbacks; CPU: of one processor, without the "
       "producers;\nus/item: callback time per item, what the choice is made by.\n\n";

@@ -29,13 +29,15 @@ class Random {
   std::mt19937_64 engine_;
 };
 
-/// `items` arrivals at that mean rate a second.
-[[nodiscard]] inline Trace make_trace(Arrivals arrivals, double rate, std::size_t items,
+/// `items` arrivals as the workload has them.
+[[nodiscard]] inline Trace make_trace(const Workload& workload, std::size_t items,
                                       std::uint64_t seed) {
-  constexpr double burst = 0.1;    // s, on average
   constexpr double share = 0.1;    // of the time that is burst
   constexpr double intensity = 5;  // times the mean rate in a burst
   constexpr double quiet = (1 - share * intensity) / (1 - share);
+  const double burst = Seconds(workload.target).count();  // how long one lasts, on average
+  const Arrivals arrivals = workload.arrivals;
+  const double rate = workload.rate;
 
   Random random(seed);
   Trace trace;

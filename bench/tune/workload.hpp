@@ -20,7 +20,7 @@ enum class Arrivals { poisson, even, bursts };
 struct Workload {
   double rate = 100'000;  ///< items per second; of a recorded trace, its own
   Arrivals arrivals = Arrivals::poisson;
-  std::string trace;  ///< a file of arrival times, in place of `rate` and `arrivals`
+  std::string trace{};  ///< a file of arrival times, in place of `rate` and `arrivals`
   std::size_t producers = 2;
   std::size_t item_bytes = 64;
   Duration fixed = std::chrono::microseconds(500);  ///< of a callback, whatever its window
