@@ -60,9 +60,9 @@ TEST_CASE("tune: a replay's windows leave when full or by age, and callbacks tak
 }
 
 TEST_CASE("tune: a replay agrees with a model of one worker, item by item", "[tune]") {
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const std::uint64_t seed : {1U, 2U, 3U}) {
     INFO("seed " << seed);
-    for (const std::size_t window : {1, 7, 100, 5000}) {
+    for (const std::size_t window : {1U, 7U, 100U, 5000U}) {
       const Workload workload{.rate = 20'000, .producers = 1, .fixed = 20us, .per_item = 10us};
       const Setting setting{.window = window, .age = 5ms, .workers = 1, .capacity = 65'536};
       const Trace trace = make_trace(workload, 20'000, seed);
