@@ -23,6 +23,7 @@ figcaption { font-size: .875rem; color: var(--soft); min-height: 4.5em; }
 figcaption b { display: block; font-size: 1rem; color: var(--ink); }
 svg { width: 100%; height: auto; display: block; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--soft); }
+@media (max-width: 32rem) { svg text { font-size: 13.5px; } }
 svg .grid { stroke: var(--grid); fill: none; }
 svg .axis { stroke: var(--soft); fill: none; }
 svg .limit { stroke: var(--limit); stroke-dasharray: 6 4; stroke-width: 1.5; }
