@@ -157,26 +157,9 @@ class Searcher {
   }
 
   void try_candidates() {
-    for (std::size_t i = 0; i < std::size(near_the_target); ++i) {
-      const Figures* one = choose(report_.grid, target(near_the_target[i]));
-      if (one == nullptr) one = &fastest(report_.grid);
-      const bool tried = std::any_of(report_.trials.begin(), report_.trials.end(), [&](auto& t) {
-        const Setting& other = t.replayed.setting;
-        return other.window == one->setting.window && other.age == one->setting.age &&
-               other.workers == one->setting.workers;
-      });
-      if (tried) continue;
-      LiveRun live = this->live(one->setting, known_.live, "a candidate");
-      const Figures lived = figures_of(one->setting, live.run);
-      const Duration off = lived.p99() - one->p99();
-      if (!replayed_again_ && std::max(off, -off) > target(0.1)) {
-        replayed_again_ = true;
-        learn(live);
-        report_.grid = replay(settings_, known_.replay, "replay, the machine has changed");
-        i = static_cast<std::size_t>(-1);  // from the start
-        continue;
-      }
-      report_.trials.push_back({*one, lived});
+    if (!run_candidates(true)) {
+      report_.grid = replay(settings_, known_.replay, "replay, the machine has changed");
+      (void)run_candidates(false);
     }
     const auto met = std::find_if(report_.trials.begin(), report_.trials.end(),
                                   [&](const Trial& trial) { return meets(trial.live, target()); });
@@ -185,6 +168,29 @@ class Searcher {
         report_.trials.begin(), report_.trials.end(),
         [](const Trial& a, const Trial& b) { return a.live.p99() < b.live.p99(); });
     report_.check = report_.found ? *met : *lowest;
+  }
+
+  /// From the cheapest on, each with more distance to the target. False where `may_learn` and a run
+  /// contradicts its replay: then replays have to be made anew.
+  bool run_candidates(bool may_learn) {
+    report_.trials.clear();
+    for (const double share : near_the_target) {
+      const Figures* one = choose(report_.grid, target(share));
+      if (one == nullptr) one = &fastest(report_.grid);
+      const bool tried = std::any_of(report_.trials.begin(), report_.trials.end(), [&](auto& t) {
+        const Setting& other = t.replayed.setting;
+        return other.window == one->setting.window && other.age == one->setting.age &&
+               other.workers == one->setting.workers;
+      });
+      if (tried) continue;
+      LiveRun live = this->live(one->setting, known_.live, "a candidate");
+      report_.trials.push_back({*one, figures_of(one->setting, live.run)});
+      const Duration off = report_.trials.back().live.p99() - one->p99();
+      if (!may_learn || std::max(off, -off) <= target(0.1)) continue;
+      learn(live);
+      return false;
+    }
+    return true;
   }
 
   /// The recommended setting, and the best that one could have taken.
@@ -197,13 +203,16 @@ class Searcher {
     const auto same = [&](const Figures& figures) { return figures.setting == chosen; };
     report_.check =
         try_one(*std::find_if(replayed.begin(), replayed.end(), same), "recommended, unseen");
-    for (const double share : {1.0, near_the_target[0], 0.94}) {
-      const Figures* best = cheapest(replayed, target(share));
+    Duration limit = target();
+    for (int tries = 0; tries < 3; ++tries) {
+      const Figures* best = cheapest(replayed, limit);
       if (best == nullptr) return;
       const Trial trial = same(*best) ? report_.check : try_one(*best, "the grid's best, unseen");
-      if (!meets(trial.live, target())) continue;
-      report_.best = trial;
-      return;
+      if (meets(trial.live, target())) {
+        report_.best = trial;
+        return;
+      }
+      limit = share_of(best->p99(), 0.97);  // that one was too near the target
     }
   }
 
@@ -222,7 +231,6 @@ class Searcher {
   const Duration live_;
   std::vector<Setting> settings_;
   Stretch known_;
-  bool replayed_again_ = false;
   Report report_;
 };
 
