@@ -11,7 +11,6 @@
 namespace tune {
 namespace {
 
-constexpr std::size_t most_workers = 256;
 constexpr std::size_t largest_window = 65'536;
 
 /// Workers that would be busy all the time, if windows left when they are full or `age` old.

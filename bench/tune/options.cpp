@@ -63,12 +63,13 @@ double to_number(std::string_view option, std::string_view text, double least, d
   return number;
 }
 
-std::size_t to_count(std::string_view option, std::string_view text, std::size_t most) {
+std::size_t to_count(std::string_view option, std::string_view text, std::size_t least,
+                     std::size_t most) {
   std::size_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number < 1 || number > most)
+  if (error != std::errc() || end != text.data() + text.size() || number < least || number > most)
     throw BadOption(
-        fmt::format("{} takes a whole number from 1 to {}, not `{}`", option, most, text));
+        fmt::format("{} takes a whole number from {} to {}, not `{}`", option, least, most, text));
   return number;
 }
 
@@ -94,7 +95,6 @@ Arrivals to_arrivals(std::string_view text) {
 }
 
 constexpr std::size_t most_items = std::size_t{1} << 24;
-constexpr std::size_t most_workers = 256;
 constexpr double hour_ms = 3'600'000;
 
 template <class Unit>
@@ -139,7 +139,8 @@ Options parse_options(int count, const char* const* arguments) {
       return text;
     };
     const auto counts = [&](std::size_t most) {
-      return to_list(value(), [&](std::string_view text) { return to_count(option, text, most); });
+      return to_list(value(),
+                     [&](std::string_view text) { return to_count(option, text, 1, most); });
     };
 
     if (option == "--rate") {
@@ -151,9 +152,9 @@ Options parse_options(int count, const char* const* arguments) {
     } else if (option == "--trace") {
       workload.trace = value();
     } else if (option == "--producers") {
-      workload.producers = to_count(option, value(), 1000);
+      workload.producers = to_count(option, value(), 1, 1000);
     } else if (option == "--item-bytes") {
-      workload.item_bytes = static_cast<std::size_t>(to_number(option, value(), 8, 1024));
+      workload.item_bytes = to_count(option, value(), 8, 1024);
     } else if (option == "--callback-us") {
       workload.fixed = to_duration<Microseconds>(to_number(option, value(), 0, 1e9));
     } else if (option == "--per-item-us") {
@@ -177,7 +178,7 @@ Options parse_options(int count, const char* const* arguments) {
     } else if (option == "--quick" && !joined) {
       options.run = Seconds(10);
     } else if (option == "--seed") {
-      options.seed = to_count(option, value(), most_items);
+      options.seed = to_count(option, value(), 1, most_items);
     } else if (option == "--page") {
       options.page = value();
     } else if (option == "--help" && !joined) {

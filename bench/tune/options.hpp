@@ -11,6 +11,8 @@
 
 namespace tune {
 
+inline constexpr std::size_t most_workers = 256;
+
 /// Which values are tried; empty: those that suit the workload.
 struct Candidates {
   std::vector<std::size_t> windows;
