@@ -32,7 +32,7 @@ std::size_t rings(std::size_t producers, std::size_t windows, E emitter) {
 }  // namespace
 
 TEST_CASE("Wake: producers that append in turn ring a few times a window, not per item", "[wake]") {
-  for (const std::size_t producers : {1, 2, 4, 16}) {
+  for (const std::size_t producers : {1U, 2U, 4U, 16U}) {
     INFO(producers << " producers");
     // The last of every share rings, and then what is missing is shared out again.
     constexpr std::size_t windows = 20;
