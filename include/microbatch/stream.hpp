@@ -98,8 +98,14 @@ class Appends {
     return door().enter([&](StreamCore<T>& core, Lane<T>& lane) {
       if (lane.push_short(std::forward<U>(item))) [[likely]]
         return AppendResult::accepted;
-      return core.admission.append(lane, std::forward<U>(item), wait, until);
+      return put_at_length(core, lane, std::forward<U>(item), wait, until);
     });
+  }
+  /// Apart, so that what is above is worth inlining.
+  template <class U>
+  [[gnu::noinline]] static AppendResult put_at_length(StreamCore<T>& core, Lane<T>& lane, U&& item,
+                                                      Wait wait, TimePoint until) {
+    return core.admission.append(lane, std::forward<U>(item), wait, until);
   }
 
   struct Release {
@@ -278,6 +284,11 @@ class Stream : public detail::Appends<T, Stream<T>> {
       -> decltype(f(std::declval<detail::StreamCore<T>&>(), std::declval<detail::Lane<T>&>())) {
     if (void* lane = detail::ThreadLanes::find(id_, core_)) [[likely]]
       return f(*core_, *static_cast<detail::Lane<T>*>(lane));
+    return enter_without_lane(f);
+  }
+  template <class F>
+  [[gnu::noinline]] auto enter_without_lane(F& f)
+      -> decltype(f(std::declval<detail::StreamCore<T>&>(), std::declval<detail::Lane<T>&>())) {
     if (!core_) return detail::MovedFrom{};
     const detail::BorrowedLane<T> lane(*core_);
     return f(*core_, *lane);

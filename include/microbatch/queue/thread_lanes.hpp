@@ -28,12 +28,18 @@ class ThreadLanes {
     const Cached& cached = cache_[id % cache_.size()];
     if (cached.id == id) [[likely]]
       return cached.lane;
-    return home == nullptr ? nullptr : find_slowly(id, home);
+    return find_at_length(id, home);
   }
 
   [[nodiscard]] static std::uint64_t next_id() noexcept;
 
  private:
+  template <class Home>
+  [[nodiscard, gnu::noinline]] static void* find_at_length(std::uint64_t id,
+                                                           const std::shared_ptr<Home>& home) {
+    return home == nullptr ? nullptr : find_slowly(id, home);
+  }
+
   friend class ThreadLaneTable;
   struct Cached {
     std::uint64_t id;
