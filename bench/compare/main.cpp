@@ -11,8 +11,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
-#include <initializer_list>
 #include <map>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -98,24 +98,24 @@ class Run {
   }
 
   template <std::size_t Bytes>
-  void throughput_round(std::initializer_list<std::size_t> producer_counts) {
-    for (const std::size_t producers : producer_counts)
+  void throughput_round(std::span<const std::size_t> counts = producer_counts) {
+    for (const std::size_t producers : counts)
       for_each_contender([&](auto c) { throughput_of<Bytes>(c, producers, usual_window); });
   }
 
   void throughputs() {
-    const int rounds = options_.rounds_or(options_.quick ? 5 : 9);
+    const int rounds = options_.rounds_or(5);
     for (int round = 0; round < rounds; ++round) {
       progress(fmt::format("throughput, round {} of {}", round + 1, rounds));
       if (options_.quick) {
-        throughput_round<8>({1, 2, 4});
+        throughput_round<8>(std::span(producer_counts).first<3>());
         continue;
       }
-      throughput_round<8>({1, 2, 4, 8});
-      for (const std::size_t window : {16'384, 1'048'576})
+      throughput_round<8>();
+      for (const std::size_t window : wide_windows)
         throughput_of<8>(Contender<ThroughProducer>{}, 2, window);
-      throughput_round<64>({1, 2, 4, 8});
-      throughput_round<256>({1, 2, 4, 8});
+      throughput_round<64>();
+      throughput_round<256>();
     }
   }
 
@@ -169,7 +169,7 @@ class Run {
   }
 
   void memories() {
-    for (const std::size_t producers : {1, 100, 1000}) {
+    for (const std::size_t producers : crowds) {
       progress(fmt::format("memory of {} producers", producers));
       for_each_contender([&](auto c) {
         using C = decltype(c);

@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "work.hpp"
+
 namespace contest {
 namespace {
 
@@ -71,17 +73,20 @@ void print_block(const Results& results, const std::string& title,
 }  // namespace
 
 void print_table(const Results& results) {
-  for (const std::size_t bytes : {8, 64, 256}) {
+  for (const std::size_t bytes : item_sizes) {
     std::vector<Column> columns;
-    for (const std::size_t producers : {1, 2, 4, 8})
+    for (const std::size_t producers : producer_counts)
       columns.push_back({fmt::format("{} producer{}", producers, producers == 1 ? "" : "s"),
                          {"throughput", "", producers, bytes},
                          1e6});
     print_block(results, fmt::format("M items/s of {} bytes", bytes), columns, true);
   }
   std::vector<Column> wide;
-  for (const std::size_t window : {1024, 16'384, 1'048'576})
+  const auto by_window = [&](std::size_t window) {
     wide.push_back({fmt::format("{}", window), {"throughput", "", 2, 8, window}, 1e6});
+  };
+  by_window(usual_window);
+  for (const std::size_t window : wide_windows) by_window(window);
   if (results.of({"throughput", "microbatch", 2, 8, 16'384}))
     print_block(results, "M items/s by window", wide, true);
   std::vector<Column> hand_off;
@@ -102,7 +107,7 @@ void print_table(const Results& results) {
   print_block(results, "processor, ms/s", rest, true);
   print_block(results, "idle, switches/s", {{"", {"idle context switches", ""}}}, false);
   std::vector<Column> memory;
-  for (const std::size_t producers : {1, 100, 1000})
+  for (const std::size_t producers : crowds)
     memory.push_back({fmt::format("{}", producers), {"memory", "", producers}, 1024});
   print_block(results, "KiB by producers", memory, false);
 }
@@ -190,9 +195,9 @@ void print_figures(const Results& results) {
   Figures figures(results);
   fmt::print("\nfigures (ratios are taken round by round)\n");
   const Names moodycamel_blocking{"moodycamel-blocking", "moodycamel-blocking-token"};
-  for (const std::size_t bytes : {8, 64, 256}) {
+  for (const std::size_t bytes : item_sizes) {
     const double beside_mutex = bytes == 8 ? 4 : bytes == 64 ? 1.5 : 1;
-    for (const std::size_t producers : {1, 2, 4, 8}) {
+    for (const std::size_t producers : producer_counts) {
       const Cell cell{"throughput", "", producers, bytes, 1024};
       figures.at_least(beside_mutex, cell, {"mutex"}, "throughput");
       if (bytes == 8) figures.at_least(3, cell, moodycamel_blocking, "throughput");
@@ -200,7 +205,7 @@ void print_figures(const Results& results) {
       figures.at_least(0.5, cell, {"microbatch"}, "throughput", "microbatch-stream");
     }
   }
-  for (const std::size_t window : {16'384, 1'048'576}) {
+  for (const std::size_t window : wide_windows) {
     Cell wide{"throughput", "microbatch", 2, 8, window};
     Cell usual = wide;
     usual.window = 1024;

@@ -11,6 +11,10 @@ namespace contest {
 
 inline constexpr std::size_t capacity = 65'536;  // of every contender that has one; see also Setup
 inline constexpr std::size_t usual_window = 1024;
+inline constexpr std::size_t wide_windows[]{16'384, 1'048'576};
+inline constexpr std::size_t item_sizes[]{8, 64, 256};
+inline constexpr std::size_t producer_counts[]{1, 2, 4, 8};
+inline constexpr std::size_t crowds[]{1, 100, 1000};  // of producers that append once
 
 template <std::size_t Bytes>
 struct Item {

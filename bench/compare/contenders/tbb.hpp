@@ -20,7 +20,8 @@ class Tbb {
     queue_.set_capacity(capacity);
     consumer_ = std::jthread([this, window = setup.window, &callback] {
       Collector<I, Callback> collector(window, callback);
-      for (bool ended = false; !ended;)
+      bool ended = false;
+      while (!ended)
         collector.fill([&](I* to, std::size_t n) {
           queue_.pop(to[0]);  // sleeps
           std::size_t taken = 1;
