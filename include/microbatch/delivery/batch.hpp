@@ -50,6 +50,10 @@ struct Batch {
   std::exception_ptr put_error;
 
   [[nodiscard]] bool has_ended(std::size_t i) const noexcept { return !ended.empty() && ended[i]; }
+  /// Null while it has never held an item.
+  [[nodiscard]] const ItemSlots<T>* slots() const noexcept {
+    return items.data() == nullptr ? nullptr : &items.slots();
+  }
   [[nodiscard]] std::span<T> span(const RetryPlan::Part& p) noexcept {
     return {items.data() + p.begin, p.size()};
   }
