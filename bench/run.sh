@@ -6,6 +6,7 @@
 #   bench/run.sh --quick                 throughput of small items, and a glance at the rest: a minute
 #   bench/run.sh --json FILE             also writes every median into FILE
 #   bench/run.sh --only throughput       or latency, processor, idle, memory
+#   bench/run.sh durable [FOLDER]        bench/durable instead: durable streams, on the file system of FOLDER (default: here)
 #
 # What is missing is installed with apt; a contender that cannot be had is left out.
 set -euo pipefail
@@ -17,6 +18,17 @@ require_toolchain
 require "the benchmarks" header:benchmark/benchmark.h
 wish_for "some contenders" header:concurrentqueue/concurrentqueue.h header:boost/lockfree/queue.hpp header:tbb/tbb.h \
   header:atomic_queue/atomic_queue.h
+
+if [[ ${1:-} == durable ]]; then
+  shift
+  require "durable streams" header:sqlite3.h
+  wish_for "some contenders" header:rocksdb/db.h header:lmdb.h
+  cmake --preset bench >/dev/null
+  cmake --build --preset bench --parallel "$jobs" --target bench_durable >&2
+  program=$PWD/build/bench/bench/durable/bench_durable
+  cd "$here"
+  exec "$program" "$@"
+fi
 
 cmake --preset bench >/dev/null
 cmake --build --preset bench --parallel "$jobs" --target bench_compare >&2
