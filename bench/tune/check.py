@@ -90,10 +90,13 @@ def check_refusals():
             expect(word in result.stderr, f"{options}: `{word}` is not in: {result.stderr}")
 
 
+easy_target = "500"  # milliseconds; one that a busy machine meets, too: speed is not tested here
+
+
 def check_trace(folder):
     trace = Path(folder, "trace.txt")
     trace.write_text("# seconds\n" + "".join(f"{100 + i / 1000}\n" for i in range(3000)))
-    result = run("--trace", str(trace), "--target-ms", "60", "--windows", "16,64", "--workers", "1",
+    result = run("--trace", str(trace), "--target-ms", easy_target, "--windows", "16,64", "--workers", "1",
                  "--seconds", "1", "--page", str(Path(folder, "trace.html")))
     expect(result.returncode == 0, f"a recorded trace: {result.stdout}{result.stderr}")
     expect("1,000 items/s" in result.stdout, "the rate of the trace is not told")
@@ -109,7 +112,7 @@ def check_trace(folder):
 
 with tempfile.TemporaryDirectory() as folder:
     page = Path(folder, "tune.html")
-    result = run("--rate", "20000", "--callback-us", "200", "--target-ms", "60", "--windows",
+    result = run("--rate", "20000", "--callback-us", "200", "--target-ms", easy_target, "--windows",
                  "64,512,2048", "--ages-ms", "10,20,50", "--workers", "1,2", "--seconds", "1",
                  "--page", str(page))
     expect(result.returncode == 0, f"it ended with {result.returncode}: {result.stdout}{result.stderr}")
