@@ -2,7 +2,6 @@
 
 #include <malloc.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include <barrier>
 #include <chrono>
@@ -24,11 +23,6 @@ struct Idle {
 /// Context switches and processor time while a consumer has nothing to do.
 template <class C>
 Idle idle(double seconds) {
-  const auto used = [] {
-    timespec t{};
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec) / 1e6;
-  };
   const auto switches = [] {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
@@ -42,11 +36,11 @@ Idle idle(double seconds) {
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(200));  // it has come to rest
   const double switches_before = switches();
-  const double used_before = used();
+  const double used_before = processor_ms();
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
   const double own = 1;  // that sleep
   const Idle result{(switches() - switches_before - own) / seconds,
-                    (used() - used_before) / seconds};
+                    (processor_ms() - used_before) / seconds};
   contender.close();
   return result;
 }

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <time.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -79,18 +77,13 @@ template <class C>
 double processor_time(std::uint64_t rate, double seconds) {
   using I = Item<8>;
   Sum sum;
-  const auto used = [] {
-    timespec t{};
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec) / 1e6;
-  };
   typename C::template type<I, Sum> contender(Setup{}, sum);
   double before = 0;
   std::uint64_t due = 0;
   std::jthread([&] {
     auto producer = contender.producer();
     auto next = std::chrono::steady_clock::now();
-    before = used();
+    before = processor_ms();
     std::uint64_t sent = 0;
     const auto ticks = static_cast<std::uint64_t>(seconds * 1e3);
     for (std::uint64_t tick = 1; tick <= ticks; ++tick) {
@@ -100,7 +93,7 @@ double processor_time(std::uint64_t rate, double seconds) {
     }
   }).join();
   contender.close();
-  const double after = used();
+  const double after = processor_ms();
   if (sum.items != due) throw std::logic_error(std::string(C::name()) + " lost items");
   return (after - before) / seconds;
 }

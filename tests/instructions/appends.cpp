@@ -12,8 +12,7 @@
 int main(int, char** argv) {
   const std::string_view way = argv[1];
   const std::uint64_t n = std::strtoull(argv[2], nullptr, 10);
-  const bool stamped = way == "stamped";
-  microbatch::Stream<std::uint64_t> stream({.capacity = 1 << 16, .arrival_stamps = stamped});
+  microbatch::Stream<std::uint64_t> stream({.capacity = 1 << 16});
   auto producer = stream.producer();
   // Somebody waits, and knows both lanes: they are not to ring before the window is full.
   microbatch::Engine engine(stream, microbatch::CountWindow{1 << 16},

@@ -19,9 +19,7 @@ class AtomicQueue {
   AtomicQueue(const Setup& setup, Callback& callback) {
     consumer_ = std::jthread([this, window = setup.window, &callback] {
       spin_and_collect<I>(window, callback, closed_, [&](I* to, std::size_t n) {
-        std::size_t taken = 0;
-        while (taken < n && queue_->try_pop(to[taken])) ++taken;
-        return taken;
+        return pop_up_to(n, to, [&](I& item) { return queue_->try_pop(item); });
       });
     });
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <boost/lockfree/queue.hpp>
 #include <thread>
@@ -18,9 +19,7 @@ class BoostLockfree {
   BoostLockfree(const Setup& setup, Callback& callback) {
     consumer_ = std::jthread([this, window = setup.window, &callback] {
       spin_and_collect<I>(window, callback, closed_, [&](I* to, std::size_t n) {
-        std::size_t taken = 0;
-        while (taken < n && queue_.pop(to[taken])) ++taken;
-        return taken;
+        return pop_up_to(n, to, [&](I& item) { return queue_.pop(item); });
       });
     });
   }
@@ -41,7 +40,7 @@ class BoostLockfree {
  private:
   static constexpr std::size_t most = 65'534;  // its indices have 16 bits, and two are its own
 
-  boost::lockfree::queue<I> queue_{most < capacity ? most : capacity};
+  boost::lockfree::queue<I> queue_{std::min(most, capacity)};
   std::atomic<bool> closed_{false};
   std::jthread consumer_;
 };

@@ -34,6 +34,14 @@ class Collector {
   Callback& callback_;
 };
 
+/// Up to n items from a queue that gives one at a time.
+template <class I, class TryPop>
+std::size_t pop_up_to(std::size_t n, I* to, TryPop try_pop) {
+  std::size_t taken = 0;
+  while (taken < n && try_pop(to[taken])) ++taken;
+  return taken;
+}
+
 /// A consumer that spins, and lets others run when that does not help.
 template <class I, class Callback, class Take>
 void spin_and_collect(std::size_t window, Callback& callback, const std::atomic<bool>& closed,

@@ -24,8 +24,8 @@ class Tbb {
       while (!ended)
         collector.fill([&](I* to, std::size_t n) {
           queue_.pop(to[0]);  // sleeps
-          std::size_t taken = 1;
-          while (taken < n && queue_.try_pop(to[taken])) ++taken;
+          const std::size_t taken =
+              1 + pop_up_to(n - 1, to + 1, [&](I& item) { return queue_.try_pop(item); });
           ended = to[taken - 1].words[0] == end;  // nothing comes after it
           return taken - (ended ? 1 : 0);
         });

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 #include "../core/clock.hpp"
 #include "../core/pause.hpp"
@@ -23,7 +22,7 @@ class Sleeper {
 
   /// At the begin of a turn: nobody need ring any more. Tells when the first one did, else `now`.
   TimePoint wake_up(TimePoint now) noexcept {
-    if (!std::exchange(armed_, false)) return now;
+    if (!armed_) return now;
     disarm();
     adapt(now - asleep_since_ <= short_sleep);
     return std::min(core_.wake.rung_at(), now);
@@ -38,12 +37,11 @@ class Sleeper {
     if (lanes.arm(wanted)) {
       lanes.barrier();
       if (lanes.asleep(wanted)) {
-        lanes.mark_round();
+        lanes.mark_round(wanted);
         asleep_since_ = core_.clock.now();
         return true;
       }
     }
-    armed_ = false;
     disarm();
     adapt(true);
     return false;
@@ -58,13 +56,13 @@ class Sleeper {
     core_.lanes.refresh();
     const bool more = core_.lanes.waiting() > left;
     if (!more && (left > 0 || !core_.lanes.quiet())) return true;
-    armed_ = false;
     disarm();
     return false;
   }
 
  private:
   void disarm() noexcept {
+    armed_ = false;
     core_.wake.disarm();
     if (!core_.closed()) core_.lanes.disarm();
   }

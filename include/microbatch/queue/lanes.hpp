@@ -192,7 +192,6 @@ class Lanes {
       active += tails_[i] != before_[i] ? 1 : 0;
     }
     if (published - taken_ >= wanted) return false;
-    wanted_ = wanted;
     const std::uint64_t missing = wanted - (published - taken_);
     const std::uint64_t share = 1 + (missing - 1) / std::max<std::uint64_t>(1, active);
     armed_.resize(view_.size());
@@ -214,15 +213,15 @@ class Lanes {
     }
     return published - taken_ < wanted;
   }
-  /// The engine sleeps now. It waits for less each time, until a window has left: then a round
-  /// ends. Active is whoever came in this round or in the last, for a ring that is answered at once
-  /// sees one lane move.
-  void mark_round() noexcept {
-    if (wanted_ >= slept_for_) {
+  /// The engine sleeps for `wanted` now. That is less each time, until a window has left: then a
+  /// round ends. Active is whoever came in this round or in the last, for a ring that is answered
+  /// at once sees one lane move.
+  void mark_round(std::uint64_t wanted) noexcept {
+    if (wanted >= slept_for_) {
       before_.swap(recent_);
       recent_ = tails_;
     }
-    slept_for_ = wanted_;
+    slept_for_ = wanted;
   }
   void disarm() noexcept {
     for (Lane<T>* lane : view_) lane->arm(LaneGate::nobody);
@@ -318,7 +317,6 @@ class Lanes {
   std::size_t turn_ = 0;
   std::uint64_t taken_ = 0;
   std::uint64_t left_behind_ = 0;
-  std::uint64_t wanted_ = 0;     // by the last arm()
   std::uint64_t slept_for_ = 0;  // what was wanted at the last mark_round()
 };
 
