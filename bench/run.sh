@@ -5,6 +5,7 @@
 #   bench/run.sh                         all of it: about ten minutes
 #   bench/run.sh --quick                 throughput of small items, and a glance at the rest: a minute
 #   bench/run.sh --json FILE             also writes every median into FILE
+#   bench/run.sh --picture FILE.svg      also draws the throughputs
 #   bench/run.sh --only throughput       or latency, processor, idle, memory
 #
 # What is missing is installed with apt; a contender that cannot be had is left out.

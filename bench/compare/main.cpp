@@ -1,6 +1,6 @@
 // This library beside what people use or write instead, on the same work, in one run.
 //
-//   bench_compare [--quick] [--only SECTION] [--rounds N] [--json FILE]
+//   bench_compare [--quick] [--only SECTION] [--rounds N] [--json FILE] [--picture FILE.svg]
 //
 // SECTION: throughput, latency, processor, idle, memory. The rounds are interleaved: each round
 // runs every cell of every contender once, so that a machine that drifts hits all of them alike.
@@ -20,6 +20,7 @@
 
 #include "at_rest.hpp"
 #include "paced.hpp"
+#include "picture.hpp"
 #include "report.hpp"
 #include "results.hpp"
 #include "throughput.hpp"
@@ -32,6 +33,7 @@ struct Options {
   int rounds = 0;  // 0: as many as the run's length allows
   std::string only;
   std::string json;
+  std::string picture;
 
   [[nodiscard]] bool wants(std::string_view section) const {
     return only.empty() || only == section;
@@ -51,6 +53,8 @@ Options parse(int argc, char** argv) {
       options.quick = true;
     } else if (name == "--json") {
       options.json = value();
+    } else if (name == "--picture") {
+      options.picture = value();
     } else if (name == "--rounds") {
       options.rounds = std::stoi(value());
       if (options.rounds < 1) throw std::invalid_argument("--rounds must be at least 1");
@@ -62,7 +66,7 @@ Options parse(int argc, char** argv) {
             "--only {}: expected throughput, latency, processor, idle or memory", options.only));
     } else {
       throw std::invalid_argument(
-          fmt::format("{}: expected --quick, --only, --rounds or --json", name));
+          fmt::format("{}: expected --quick, --only, --rounds, --json or --picture", name));
     }
   }
   return options;
@@ -196,6 +200,7 @@ int main(int argc, char** argv) {
     contest::print_table(results);
     contest::print_figures(results);
     if (!options.json.empty()) contest::write_json(results, options.json);
+    if (!options.picture.empty()) contest::draw_throughput(results, options.picture);
     return 0;
   } catch (const std::exception& error) {
     fmt::print(stderr, "bench_compare: {}\n", error.what());
