@@ -29,6 +29,9 @@ wish_for "the instruction counts" command:valgrind
 wish_for "some examples" header:sqlite3.h header:tbb/tbb.h header:asio.hpp
 if [[ $preset == clang ]]; then
   require "the preset clang" command:clang++-16
+elif [[ $preset == asan-ubsan ]]; then
+  wish_for "a quicker build with the sanitizers" command:clang++-16 sanitizers:clang++-16
+  is_there sanitizers:clang++-16 || set -- -DCMAKE_CXX_COMPILER=c++ "$@"
 fi
 
 cmake --preset "$preset" "$@"

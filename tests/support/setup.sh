@@ -3,7 +3,7 @@
 #   require REASON NEED...     installs what is missing, or says so and ends
 #   wish_for REASON NEED...    the same, but goes on without it
 #
-# A NEED is `command:NAME` or `header:PATH`. apt installs it where there is apt; elsewhere the user reads what is missing.
+# A NEED is `command:NAME`, `header:PATH` or `sanitizers:COMPILER`. apt installs it where there is apt; elsewhere the user reads what is missing.
 
 jobs=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
@@ -13,6 +13,7 @@ debian_package_of() {
     command:ninja) echo ninja-build ;;
     command:pkg-config) echo pkg-config ;;
     command:clang++-16) echo clang-16 ;;
+    sanitizers:clang++-16) echo libclang-rt-16-dev ;;
     header:fmt/format.h) echo libfmt-dev ;;
     header:catch2/*) echo catch2 ;;
     header:benchmark/benchmark.h) echo libbenchmark-dev ;;
@@ -32,6 +33,7 @@ is_there() {
     command:*) command -v "${1#command:}" >/dev/null ;;
     header:catch2/*) has_header catch2/catch_test_macros.hpp || has_header catch2/catch.hpp ;;
     header:*) has_header "${1#header:}" ;;
+    sanitizers:*) echo "int main() {}" | "${1#sanitizers:}" -fsanitize=address -x c++ - -o /dev/null 2>/dev/null ;;
   esac
 }
 
