@@ -36,6 +36,13 @@ std::shared_ptr<EngineCore<T>> make_engine(Stream<T>& stream, E emitter, C callb
             "no "
             "weight function; expected StreamOptions.weight, or a weight function for the emitter");
     }
+    if constexpr (OverlappingEmitter<E>) {
+      if (options.order == Order::unordered)
+        throw ConfigError(
+            "streaming: this emitter's windows overlap: an item ends with the last one that holds "
+            "it, so they must commit in order; expected Order::sequential or "
+            "Order::committed_in_order");
+    }
     if constexpr (StampingEmitter<E>) {
       if (!core->begin_stamping())
         throw ConfigError(

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstdint>
 #include <functional>
 
 #include "../core/clock.hpp"
@@ -26,6 +27,9 @@ namespace microbatch {
 ///   void on_undo(window)                      some were handed back or abandoned
 ///   static constexpr bool needs_stamps        true: the stream stamps arrivals
 ///   static constexpr bool needs_weights       true: the stream must have a weight function
+///   static constexpr bool overlaps            true: its windows share items, so they commit in
+///   order static constexpr Combines combines        where it can be a part of any_of and all_of
+///   static constexpr bool narrows             it relies on Readiness::before: not for by_key
 ///   void on_retune(std::function<void()> f)   a limit can change while running; call f then
 ///
 /// Exactly one of on_commit and on_undo is called, once per window, at its end. None of the
@@ -43,6 +47,13 @@ namespace microbatch {
 ///                 .limit = 2, .at_items = 2};
 ///       }
 ///     };
+/// Where an emitter has a meaning as a part of others; default: both.
+enum class Combines : std::uint8_t {
+  both,
+  any_of,  ///< while it waits, nothing that all_of's other parts wait for could come
+  none,    ///< it chooses its items itself
+};
+
 template <class E, class T>
 concept WindowEmitter =
     std::move_constructible<E> && requires(E& emitter, Pending<T>& pending, TimePoint now) {
@@ -72,6 +83,18 @@ template <class E>
 concept StampingEmitter = requires { requires E::needs_stamps; };
 template <class E>
 concept WeighingEmitter = requires { requires E::needs_weights; };
+template <class E>
+concept OverlappingEmitter = requires { requires E::overlaps; };
+template <class E>
+concept NarrowingEmitter = requires { requires E::narrows; };
+
+template <class E>
+consteval Combines combines_as() {
+  if constexpr (requires { E::combines; })
+    return E::combines;
+  else
+    return Combines::both;
+}
 
 }  // namespace detail
 }  // namespace microbatch

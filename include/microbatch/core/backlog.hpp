@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "clock.hpp"
+#include "first_in_line.hpp"
 #include "item_buffer.hpp"
 
 namespace microbatch {
@@ -51,15 +53,21 @@ class Backlog {
     first += n;
   }
 
+  /// Appends the first n of a bucket to a buffer. All of them at once go without a touch, unless
+  /// the bucket would be left with a buffer much larger (or smaller) than it needs.
   void take_from(BucketId id, std::size_t n, ItemBuffer<T>& out) {
     auto& from = bucket(id);
-    if (n == from.size()) {
+    n = std::min(n, from.size());
+    if (n == from.size() && out.empty() && out.capacity() <= 2 * from.capacity() &&
+        from.capacity() <= 2 * out.capacity()) {
       out.swap(from);
-    } else {
+    } else if (n > 0) {
       out.append(from, 0, n, lost_);
       from.forget_front(n);
+      note_front(id);
     }
     bucketed -= n;
+    gone[static_cast<std::size_t>(id)] += n;
   }
 
   /// Moves the picked items, in the order of `picks`, and the unwanted ones into empty buffers.
@@ -77,26 +85,41 @@ class Backlog {
     renumber(before);
   }
 
-  void route_front(BucketId id) {
+  void route_front(BucketId id, std::size_t n) {
     auto& to = bucket(id);
     const std::size_t before = to.size();
-    to.append(front, 0, 1, lost_);
+    to.append(front, 0, n, lost_);
+    if (before == 0) note_front(id);
     bucketed += to.size() - before;
-    front.forget_front(1);
-    ++first;
+    front.forget_front(n);
+    first += n;
+  }
+  void merge(BucketId from, BucketId into) {
+    auto& source = bucket(from);
+    auto& to = bucket(into);
+    const std::size_t before = to.size() + source.size();
+    if (!source.empty()) to.append(source, 0, source.size(), lost_);
+    source.forget_all();
+    note_front(into);
+    bucketed -= before - to.size();
   }
 
   [[nodiscard]] BucketId open_bucket() {
     if (!spare_.empty()) {
       const BucketId id = spare_.back();
       spare_.pop_back();
+      gone[static_cast<std::size_t>(id)] = 0;
       return id;
     }
     buckets.emplace_back();
-    spare_.reserve(buckets.size());
+    gone.push_back(0);
+    spare_.reserve(buckets.capacity());
     return static_cast<BucketId>(buckets.size() - 1);
   }
-  void close_bucket(BucketId id) { spare_.push_back(id); }
+  void close_bucket(BucketId id) {
+    if (bucket(id).capacity() > kept) bucket(id) = ItemBuffer<T>();
+    spare_.push_back(id);
+  }
 
   [[nodiscard]] ItemBuffer<T>& bucket(BucketId id) noexcept {
     return buckets[static_cast<std::size_t>(id)];
@@ -105,28 +128,32 @@ class Backlog {
   /// Where the oldest item stands first: by stamp; without stamps the first bucket that holds any,
   /// whose items have come through the front, else the front. Null when nothing is here.
   [[nodiscard]] ItemBuffer<T>* oldest() noexcept {
-    ItemBuffer<T>* best = nullptr;
-    const auto consider = [&](ItemBuffer<T>& candidate) {
-      if (candidate.empty()) return;
-      if (best == nullptr || (stamped && first_stamp(candidate) < first_stamp(*best)))
-        best = &candidate;
-    };
-    if (bucketed > 0)
-      for (auto& candidate : buckets) consider(candidate);
-    consider(front);
+    ItemBuffer<T>* best = front.empty() ? nullptr : &front;
+    if (bucketed > 0) {
+      const std::size_t id =
+          fronts_.ask(buckets.size(), [this](std::size_t i) { return first_of(i); });
+      if (id < buckets.size() &&
+          (best == nullptr || !stamped || first_stamp(buckets[id]) <= first_stamp(front)))
+        best = &buckets[id];
+    }
     return best;
   }
   /// Forgets the first item of what oldest() named; the caller settled and destroyed it.
   void forget_oldest(ItemBuffer<T>& buffer) noexcept {
     buffer.forget_front(1);
-    if (&buffer == &front)
+    if (&buffer == &front) {
       ++first;
-    else
+    } else {
+      const auto id = static_cast<std::size_t>(&buffer - buckets.data());
       --bucketed;
+      ++gone[id];
+      note_front(static_cast<BucketId>(id));
+    }
   }
 
   ItemBuffer<T> front;
   std::vector<ItemBuffer<T>> buckets;
+  std::vector<std::uint64_t> gone;  ///< by bucket: the position of its first item
   std::size_t bucketed = 0;
   std::uint64_t first = 0;       ///< position of the front's first item
   std::uint64_t renumbered = 0;  ///< how often what stayed took new positions
@@ -137,10 +164,20 @@ class Backlog {
   bool stamped = false;
 
  private:
+  static constexpr std::size_t kept = 16;  // slots that a closed bucket keeps for the next one
+
   /// The items in front no longer stand where their positions said: give them fresh ones.
   void renumber(std::size_t positions_used) noexcept {
     first += positions_used;
     ++renumbered;
+  }
+  /// The stamp of a bucket's first item (without stamps, all are alike); never where it is empty.
+  [[nodiscard]] TimePoint first_of(std::size_t i) const noexcept {
+    return buckets[i].empty() ? never : first_stamp(buckets[i]);
+  }
+  void note_front(BucketId id) {
+    const TimePoint front_stamp = first_of(static_cast<std::size_t>(id));
+    if (front_stamp != never) fronts_.note(front_stamp, static_cast<std::uint32_t>(id));
   }
   [[nodiscard]] static TimePoint first_stamp(const ItemBuffer<T>& buffer) noexcept {
     return buffer.slots().stamp(buffer.slot(0));
@@ -154,6 +191,7 @@ class Backlog {
   }
 
   Lost lost_;
+  FirstInLine fronts_;
   std::vector<BucketId> spare_;
   std::vector<bool> gone_;
   ItemBuffer<T> rest_;

@@ -60,6 +60,21 @@ class ItemBuffer {
     return append(*from.slots_, from.begin_ + i, n, lost);
   }
 
+  /// Appends copies of n items of `from`, beginning at its i-th. Where a copy throws, those before
+  /// it are not here either.
+  template <class Lost>
+  void append_copies(const ItemBuffer& from, std::size_t i, std::size_t n, Lost&& lost)
+    requires std::copy_constructible<T>
+  {
+    if (n == 0) return;
+    reserve(size() + n, lost);
+    ItemSlots<T>::copy(*from.slots_, from.begin_ + i, *slots_, end_, n);
+    end_ += n;
+  }
+
+  /// How many items fit without more memory, wherever they stand.
+  [[nodiscard]] std::size_t capacity() const noexcept { return slots_ ? slots_->size() : 0; }
+
   /// Forgets the first n items, which have been moved out or destroyed by the caller.
   void forget_front(std::size_t n) noexcept {
     begin_ += n;
@@ -73,8 +88,6 @@ class ItemBuffer {
   }
 
  private:
-  static constexpr std::size_t smallest = 16;
-
   template <class Lost>
   void take(ItemSlots<T>& from, std::size_t i, std::size_t n, Lost&& lost) {
     while (n > 0) {
@@ -101,7 +114,7 @@ class ItemBuffer {
       return size() != old;
     }
     // Large enough to slide from now on: a queue that stays about as long comes to rest here.
-    std::size_t size_wanted = std::bit_ceil(std::max(n, smallest));
+    std::size_t size_wanted = std::bit_ceil(n);
     if (slots_) size_wanted = std::max(size_wanted, 2 * slots_->size());
     ItemBuffer grown;
     grown.slots_ = std::make_unique<ItemSlots<T>>(size_wanted);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -46,11 +47,15 @@ class Column {
 template <class T>
 class ItemSlots {
  public:
-  explicit ItemSlots(std::size_t n)
-      : items_(static_cast<T*>(::operator new(n * sizeof(T), alignment))), size_(n) {}
+  explicit ItemSlots(std::size_t n) : items_(static_cast<T*>(allocate(n))), size_(n) {}
   ItemSlots(const ItemSlots&) = delete;
   ItemSlots& operator=(const ItemSlots&) = delete;
-  ~ItemSlots() { ::operator delete(items_, alignment); }
+  ~ItemSlots() {
+    if (padded(size_))
+      ::operator delete(items_, std::align_val_t{std::max(alignof(T), cache_line)});
+    else
+      ::operator delete(items_);
+  }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] T* at(std::size_t i) const noexcept { return items_ + i; }
@@ -78,6 +83,18 @@ class ItemSlots {
     if constexpr (!std::is_trivially_destructible_v<T>) std::destroy_n(items_ + i, n);
   }
 
+  /// Copies n items with their stamps; whatever else they carry stays with the originals. Where a
+  /// copy throws, `to` is as before.
+  static void copy(const ItemSlots& from, std::size_t i, ItemSlots& to, std::size_t j,
+                   std::size_t n)
+    requires std::copy_constructible<T>
+  {
+    if (from.stamps.get() != nullptr) to.stamps.ensure(to.size_);
+    std::uninitialized_copy_n(from.items_ + i, n, to.items_ + j);
+    move_cells(from.stamps, i, to.stamps, j, n);
+    to.blank(j, n);
+  }
+
   /// Moves n items with their columns; source slots end up empty. Returns how many were moved:
   /// fewer than n only where T's move threw, and then that item still stands in `from`.
   static std::size_t relocate(ItemSlots& from, std::size_t i, ItemSlots& to, std::size_t j,
@@ -98,7 +115,15 @@ class ItemSlots {
   Column<AckState*> acks;
 
  private:
-  static constexpr std::align_val_t alignment{std::max(alignof(T), cache_line)};
+  /// What fits into a cache line is not padded to one: there may be a million such slots.
+  [[nodiscard]] static constexpr bool padded(std::size_t n) noexcept {
+    return n * sizeof(T) > cache_line || alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+  }
+  static void* allocate(std::size_t n) {
+    if (padded(n))
+      return ::operator new(n * sizeof(T), std::align_val_t{std::max(alignof(T), cache_line)});
+    return ::operator new(n * sizeof(T));
+  }
 
   template <class E>
   [[nodiscard]] static E cell(const Column<E>& column, std::size_t i) noexcept {

@@ -42,8 +42,15 @@ enum class Reason : std::uint8_t {
   close,
   capacity,
   custom,
+  watermark,    ///< the event time of its items is over
+  late,         ///< its items came after their window had left, within the allowed lateness
+  too_late,     ///< ... and beyond it: the side output
+  unplaced,     ///< its items have no usable event time or key: the side output, too
+  gap,          ///< a session ended
+  latency,      ///< any longer, and its oldest item would miss the latency target
+  free_worker,  ///< somebody had nothing else to do
 };
-inline constexpr std::size_t reason_count = 11;
+inline constexpr std::size_t reason_count = 18;
 
 /// How an item ended; every accepted item ends once.
 enum class Outcome : std::uint8_t { delivered, dead_lettered, dropped, handed_back, abandoned };
@@ -89,9 +96,10 @@ struct CloseResult {
 }
 
 [[nodiscard]] constexpr std::string_view to_string(Reason r) noexcept {
-  constexpr std::string_view names[reason_count] = {"none",   "count",    "age",       "interval",
-                                                    "period", "weight",   "predicate", "flush",
-                                                    "close",  "capacity", "custom"};
+  constexpr std::string_view names[reason_count] = {
+      "none",      "count",    "age",      "interval", "period",  "weight",
+      "predicate", "flush",    "close",    "capacity", "custom",  "watermark",
+      "late",      "too_late", "unplaced", "gap",      "latency", "free_worker"};
   return names[static_cast<std::size_t>(r)];
 }
 

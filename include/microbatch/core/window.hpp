@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <ranges>
 #include <span>
 #include <stdexcept>
@@ -13,8 +14,10 @@
 #include <utility>
 #include <vector>
 
+#include "any_key.hpp"
 #include "clock.hpp"
 #include "errors.hpp"
+#include "event_time.hpp"
 #include "format.hpp"
 #include "results.hpp"
 
@@ -35,6 +38,10 @@ struct WindowInfo {
   TimePoint opened_at{};
   TimePoint closed_at{};
   TimePoint oldest_at{};
+  TimePoint emitted_at{};
+  TimePoint ended_at = never;
+  std::optional<EventBounds> event_bounds{};
+  AnyKey key{};
 };
 
 struct Rejection {
@@ -76,6 +83,26 @@ class Window {
   [[nodiscard]] TimePoint closed_at() const noexcept { return info_->closed_at; }
   /// Arrival of the oldest item; without arrival stamps, opened_at().
   [[nodiscard]] TimePoint oldest_at() const noexcept { return info_->oldest_at; }
+  /// When it left the emitter, and how long it took from there until its callback had returned, and
+  /// the sink with it; Duration::max() before that. For emitters' on_commit.
+  [[nodiscard]] TimePoint emitted_at() const noexcept { return info_->emitted_at; }
+  [[nodiscard]] Duration took() const noexcept {
+    return info_->ended_at == never ? Duration::max() : info_->ended_at - info_->emitted_at;
+  }
+  /// Which stretch of event time it covers; none where its emitter does not go by event time.
+  [[nodiscard]] const std::optional<EventBounds>& event_bounds() const noexcept {
+    return info_->event_bounds;
+  }
+  /// Whether all its items have one key; see by_key.
+  [[nodiscard]] bool has_key() const noexcept { return info_->key.has(); }
+  /// That key. UsageError where there is none, or K is not its type.
+  template <class K>
+  [[nodiscard]] const K& key() const {
+    if (const K* key = info_->key.template get<K>()) return *key;
+    throw UsageError(has_key() ? "Window::key: the key has another type than the one asked for"
+                               : "Window::key: this window has no key; expected one from by_key");
+  }
+
   /// From 1: how often these items have been handed to the callback, this time included.
   [[nodiscard]] std::uint32_t attempt() const noexcept { return attempt_; }
   /// Asked to stop when the consumer is stopped, or its close runs out of time.

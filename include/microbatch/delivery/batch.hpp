@@ -33,6 +33,7 @@ struct Batch {
   std::vector<Rejection> rejections;
   std::unique_ptr<typename Handler<T>::Result> result;
 
+  std::size_t copies = 0;   ///< at the end of items: shown to the callback, settled elsewhere
   std::vector<bool> ended;  ///< by item; empty while none or all of them have ended
   std::size_t unsettled = 0;
   std::uint32_t put_failures = 0;
@@ -49,6 +50,8 @@ struct Batch {
   Failure failure = Failure::poison;  ///< what call_error says about the items
   std::exception_ptr put_error;
 
+  /// The items that end with this window.
+  [[nodiscard]] std::size_t owned() const noexcept { return items.size() - copies; }
   [[nodiscard]] bool has_ended(std::size_t i) const noexcept { return !ended.empty() && ended[i]; }
   [[nodiscard]] std::span<T> span(const RetryPlan::Part& p) noexcept {
     return {items.data() + p.begin, p.size()};

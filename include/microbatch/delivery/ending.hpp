@@ -21,14 +21,15 @@ class Ending {
 
   void end(Batch<T>& batch, std::size_t from, std::size_t to, Outcome outcome,
            std::exception_ptr error = nullptr, DropCause cause = DropCause::newest) {
-    if (from == to) return;
+    to = std::min(to, batch.owned());
+    if (from >= to) return;
     const std::size_t n = to - from;
     settlement_.settle(batch.items.slots(), batch.items.slot(from), n, outcome, std::move(error),
                        cause);
     settlement_.ledger.in_flight -= n;
     batch.unsettled -= n;
-    if (n == batch.items.size()) return;
-    if (batch.ended.empty()) batch.ended.resize(batch.items.size(), false);
+    if (n == batch.owned()) return;
+    if (batch.ended.empty()) batch.ended.resize(batch.owned(), false);
     const auto first = batch.ended.begin() + static_cast<std::ptrdiff_t>(from);
     std::fill(first, first + static_cast<std::ptrdiff_t>(n), true);
   }
@@ -36,6 +37,7 @@ class Ending {
   /// Item i goes to the dead letters; where its own move throws, it is dropped instead.
   void bury(Batch<T>& batch, std::size_t i, std::uint32_t attempts,
             const std::exception_ptr& error) {
+    if (i >= batch.owned()) return;  // a copy: a later window, with the original, judges it
     try {
       settlement_.bury({.item = std::move(batch.items[i]),
                         .error = text_of(error),

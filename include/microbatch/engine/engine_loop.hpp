@@ -105,7 +105,9 @@ class EngineLoop {
     if (flush_.active()) {
       if (flush_.some_left(former_.pending()) && former_.form_partial(now, Reason::flush, batch))
         return true;
-      flush_.formed(flights_.next_sequence());
+      // (What an emitter holds back while a window is in flight, it may let go at its end.)
+      if (flights_.idle() || !flush_.some_left(former_.pending()))
+        flush_.formed(flights_.next_sequence());
     }
     if (flights_.idle() && core_->room.is_short()) {
       if (former_.form_partial(now, Reason::capacity, batch)) return true;

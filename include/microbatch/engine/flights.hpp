@@ -85,9 +85,11 @@ class Flights {
         other->probe_granted = true;
         break;
       }
-    const std::size_t n = batch.items.size();
+    const std::size_t n = batch.owned();
     batch.info.sequence = next_sequence_++;
-    batch.plan.start(static_cast<std::uint32_t>(n));
+    batch.info.emitted_at = now;
+    batch.info.ended_at = never;
+    batch.plan.start(static_cast<std::uint32_t>(batch.items.size()));
     batch.unsettled = n;
     batch.due = now;
     batch.next = Batch<T>::Next::call;
@@ -180,6 +182,7 @@ class Flights {
     refused_ = false;
     refusals_ = 0;
     batch.out = false;
+    batch.info.ended_at = now;
     --out_;
     if (batch.given_up) return release(batch);
     if (batch.call_error)
@@ -231,7 +234,7 @@ class Flights {
         const auto begin = batch->part.begin;
         ending_.end(*batch, begin, batch->part.end, Outcome::abandoned);
       }
-      for (std::size_t i = 0; i < batch->items.size() && batch->unsettled > 0; ++i) {
+      for (std::size_t i = 0; i < batch->owned() && batch->unsettled > 0; ++i) {
         if (batch->has_ended(i)) continue;
         if (each(batch->items.slots(), batch->items.slot(i)))
           ending_.end(*batch, i, i + 1, Outcome::handed_back);
@@ -260,6 +263,7 @@ class Flights {
   }
   void release(Batch<T>& batch) noexcept {
     batch.items.clear();
+    batch.copies = 0;
     batch.ended.clear();
     free_.push_back(&batch);
   }

@@ -121,7 +121,7 @@ class WindowFormer {
       emitter_->query(pending_, draft_, readiness);
       if (draft_.empty() && !readiness.even_if_empty && !draft_.discards()) return not_ready();
       emitter_->on_emit(draft_, readiness);
-      draft_.carry_out(batch.items, discarded_);
+      batch.copies = draft_.carry_out(batch.items, discarded_);
     } catch (...) {
       core_.settlement.report(BackgroundError::Where::emitter, std::current_exception());
       if (batch.items.empty()) {
@@ -140,6 +140,8 @@ class WindowFormer {
     batch.info.reason = readiness.reason;
     batch.info.opened_at = bounds.first;
     batch.info.closed_at = bounds.second;
+    batch.info.event_bounds = draft_.event_bounds();
+    std::swap(batch.info.key, draft_.key());
     batch.info.oldest_at = oldest(batch.items).value_or(bounds.first);
     return true;
   }
