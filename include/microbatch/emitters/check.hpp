@@ -34,4 +34,10 @@ Duration checked_interval(std::string_view what, std::chrono::duration<Rep, Peri
   return std::max(shortest_interval, to_duration(value));
 }
 
+/// Rounded down, also below zero.
+[[nodiscard]] constexpr std::int64_t floor_div(Duration a, Duration b) noexcept {
+  const std::int64_t quotient = a / b;
+  return a % b < Duration::zero() ? quotient - 1 : quotient;
+}
+
 }  // namespace microbatch::detail

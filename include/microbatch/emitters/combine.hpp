@@ -15,9 +15,19 @@ namespace detail {
 template <class... Parts>
 class Combined {
  public:
+  static_assert((true && ... && (combines_as<Parts>() != Combines::none)),
+                "microbatch: this emitter cannot be a part of any_of or all_of: it chooses itself "
+                "which items leave (by event time, by key, or overlapping), so no other part can "
+                "limit or hasten it; by_key(key, any_of(...)) combines within each key");
+
   static constexpr bool needs_stamps = (false || ... || StampingEmitter<Parts>);
 
   static constexpr bool needs_weights = (false || ... || WeighingEmitter<Parts>);
+
+  static constexpr bool narrows = (false || ... || NarrowingEmitter<Parts>);
+
+  static constexpr Combines combines =
+      (true && ... && (combines_as<Parts>() == Combines::both)) ? Combines::both : Combines::any_of;
 
   explicit Combined(Parts... parts) : parts_(std::move(parts)...) {}
 
@@ -107,6 +117,10 @@ class AnyOf : public Combined<Parts...> {
 
 template <class... Parts>
 class AllOf : public Combined<Parts...> {
+  static_assert((true && ... && (combines_as<Parts>() == Combines::both)),
+                "microbatch: this emitter cannot be a part of all_of: until its window has left "
+                "nothing more comes that another part could wait for; any_of takes it");
+
  public:
   using Combined<Parts...>::Combined;
 

@@ -32,6 +32,7 @@ struct FixedTimeOptions {
 class FixedTimeWindow {
  public:
   static constexpr bool needs_stamps = true;
+  static constexpr bool narrows = true;
 
   template <class Rep, class Period>
   explicit FixedTimeWindow(std::chrono::duration<Rep, Period> interval,

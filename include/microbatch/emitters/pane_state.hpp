@@ -1,0 +1,314 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "event_windows.hpp"
+#include "leaving.hpp"
+#include "placing.hpp"
+
+namespace microbatch::detail {
+
+/// Windows of `size`, one every `hop`. They are made of panes, the longest stretches that no window
+/// begins or ends within.
+struct PaneShape {
+  Duration size;
+  Duration hop;
+  /// With panes as windows: for so many panes from the last one with items on, an empty window
+  /// without a key tells that the pane is over. 0: none.
+  std::int64_t closings = 0;
+
+  [[nodiscard]] static PaneShape tumbling(Duration size) noexcept { return {size, size}; }
+  [[nodiscard]] PaneShape panes() const noexcept { return {pane(), pane(), size / pane()}; }
+  [[nodiscard]] Duration pane() const noexcept {
+    return Duration(std::gcd(size.count(), hop.count()));
+  }
+};
+
+/// Windows over event time: items are routed into buckets by pane and key, and a window leaves, key
+/// by key, once the watermark has passed its end. Nothing is done per step for panes or keys that
+/// are not concerned.
+template <class T, class Timestamp, class KeyFn>
+class PaneState {
+ public:
+  using K = key_of_t<KeyFn, T>;
+
+  PaneState(const PaneShape& shape, const Timestamp& timestamp, const KeyFn& key,
+            const EventTimeOptions& options)
+      : shape_(shape), pane_(shape.pane()), placing_(timestamp, key, options) {}
+
+  Readiness window_ready(Pending<T>& pending, TimePoint now) {
+    exit_.tidy(pending);
+    take_in(pending, now);
+    placing_.watermark.pass(now);
+    fire(pending);
+    for (auto& pane : late_) leave_pane(std::move(pane), Reason::late);
+    late_.clear();
+    const bool ready = choose(pending);
+    return {.ready = ready,
+            .reason = ready ? exit_.window().reason : Reason::watermark,
+            .at_items = pending.total() + 1,
+            .at = next_end_ == EventTime::max() ? never : placing_.watermark.next_pass(next_end_),
+            .error = placing_.take_error(),
+            .even_if_empty = ready && exit_.window().takes_nothing()};
+  }
+
+  /// The oldest pane leaves as it is: each item once, with the bounds of its last window.
+  Readiness flush(Pending<T>& pending) {
+    if (!exit_.chosen() && !panes_.empty()) {
+      leave_pane(std::move(panes_.front()), Reason::flush);
+      panes_.erase(panes_.begin());
+      here_ = nullptr;
+      find_next_end();
+      choose(pending);
+    }
+    return {.ready = exit_.chosen()};
+  }
+
+  [[nodiscard]] Exit<T, K>& exit() noexcept { return exit_; }
+
+ private:
+  struct Pane {
+    EventBounds bounds;
+    EventTime last_end;  // of the last window that it is in
+    KeyMap<K, BucketId> buckets;
+  };
+  /// A window time that has come, for all its keys.
+  struct Group {
+    Reason reason;
+    EventBounds bounds;
+    std::unique_ptr<Pane> pane;             // it leaves whole, key by key,
+    std::uint32_t cursor = 0;               // from here on; or
+    std::vector<Leaving<K>> overlapping{};  // these leave
+    bool closing = false;                   // or nothing: see PaneShape::closings
+  };
+
+  // Items come.
+
+  void take_in(Pending<T>& pending, TimePoint now) {
+    std::size_t run = 0;  // items in front that go to the same bucket
+    BucketId to{};
+    const auto route = [&] {
+      if (run > 0) pending.route_front(to, run);
+      run = 0;
+    };
+    while (run < pending.size()) {
+      const BucketId bucket = place(pending, run, now);
+      if (run > 0 && bucket != to) route();
+      to = bucket;
+      ++run;
+      if (placing_.watermark.now() >= next_end_) {  // what follows meets another watermark
+        route();
+        fire(pending);
+      }
+    }
+    route();
+  }
+
+  /// The bucket for an item, by the watermark that it meets; then it moves the watermark.
+  BucketId place(Pending<T>& pending, std::size_t i, TimePoint now) {
+    const T& item = std::as_const(pending[i]);
+    const std::optional<EventTime> t = placing_.time_of(item);
+    if (!t) return placing_.side(pending, Side::unplaced);
+    const EventTime met = placing_.watermark.now();
+    if (!placing_.watermark.observe(pending.origin(i).partition, *t, now))
+      return placing_.side(pending, Side::unplaced);
+    if (std::same_as<KeyFn, Unkeyed> && here_ != nullptr && *t >= here_->bounds.begin &&
+        *t < here_->bounds.end && met < here_->last_end)
+      return here_->buckets[0];
+    BucketId bucket{};
+    const bool has_key = placing_.with_key(item, [&](auto&& key) {
+      bucket = bucket_for(pending, *t, met, std::forward<decltype(key)>(key));
+    });
+    return has_key ? bucket : placing_.side(pending, Side::unplaced);
+  }
+  template <class Q>
+  BucketId bucket_for(Pending<T>& pending, EventTime t, EventTime met, Q&& key) {
+    Pane* pane = here_;
+    if (pane == nullptr || t < pane->bounds.begin || t >= pane->bounds.end) {
+      const EventTime begin = pane_begin(t);
+      const EventTime last_end = last_window(begin) + shape_.size;
+      if (met >= last_end) {
+        if (met >= last_end + placing_.watermark.options().allowed_lateness)
+          return placing_.side(pending, Side::too_late);
+        return bucket_in(pending, pane_at(late_, begin, last_end), std::forward<Q>(key));
+      }
+      pane = &pane_at(panes_, begin, last_end);
+      find_next_end();
+    }
+    here_ = nullptr;
+    const BucketId bucket = bucket_in(pending, *pane, std::forward<Q>(key));
+    here_ = pane;
+    return bucket;
+  }
+  template <class Q>
+  static BucketId bucket_in(Pending<T>& pending, Pane& pane, Q&& key) {
+    return pane.buckets
+        [pane.buckets.insert(std::forward<Q>(key), [&] { return pending.open_bucket(); }).first];
+  }
+
+  Pane& pane_at(std::vector<std::unique_ptr<Pane>>& panes, EventTime begin, EventTime last_end) {
+    auto at =
+        std::lower_bound(panes.begin(), panes.end(), begin,
+                         [](const auto& pane, EventTime b) { return pane->bounds.begin < b; });
+    if (at == panes.end() || (*at)->bounds.begin != begin) {
+      std::unique_ptr<Pane> pane;
+      if (spare_.empty()) {
+        pane = std::make_unique<Pane>();
+      } else {
+        pane = std::move(spare_.back());
+        spare_.pop_back();
+      }
+      pane->bounds = {begin, begin + pane_};
+      pane->last_end = last_end;
+      at = panes.insert(at, std::move(pane));
+    }
+    return **at;
+  }
+
+  [[nodiscard]] EventTime origin() const noexcept { return placing_.watermark.options().origin; }
+  [[nodiscard]] EventTime pane_begin(EventTime t) const noexcept {
+    return origin() + floor_div(t - origin(), pane_) * pane_;
+  }
+  /// Begin of the last window that holds t.
+  [[nodiscard]] EventTime last_window(EventTime t) const noexcept {
+    return origin() + floor_div(t - origin(), shape_.hop) * shape_.hop;
+  }
+  /// Begin of the first window that holds t.
+  [[nodiscard]] EventTime first_window(EventTime t) const noexcept {
+    return origin() + (floor_div(t - shape_.size - origin(), shape_.hop) + 1) * shape_.hop;
+  }
+
+  // Windows leave.
+
+  /// Begin of the next window that has anything in it.
+  [[nodiscard]] EventTime next_window() const noexcept {
+    EventTime window = EventTime::max();
+    if (!panes_.empty()) window = std::max(not_before_, first_window(panes_.front()->bounds.begin));
+    if (closings_until_ > not_before_) window = std::min(window, not_before_);
+    return window;
+  }
+  void find_next_end() noexcept {
+    const EventTime window = next_window();
+    next_end_ = window == EventTime::max() ? window : window + shape_.size;
+  }
+
+  /// Every window that the watermark has passed, as it stands now.
+  void fire(Pending<T>& pending) {
+    while (next_end_ <= placing_.watermark.now()) {
+      const EventTime begin = next_window();
+      const EventBounds bounds{begin, begin + shape_.size};
+      here_ = nullptr;
+      if (shape_.hop == shape_.size)
+        fire_whole(bounds);
+      else
+        fire_overlapping(pending, bounds);
+      not_before_ = begin + shape_.hop;
+      find_next_end();
+    }
+  }
+  void fire_whole(const EventBounds& bounds) {
+    if (!panes_.empty() && panes_.front()->bounds == bounds) {
+      leave_pane(std::move(panes_.front()), Reason::watermark);
+      panes_.erase(panes_.begin());
+      if (shape_.closings > 0) closings_until_ = bounds.begin + shape_.closings * pane_;
+    }
+    if (closings_until_ > bounds.begin)
+      groups_.push_back(
+          {.reason = Reason::watermark, .bounds = bounds, .pane = {}, .closing = true});
+  }
+  void fire_overlapping(Pending<T>& pending, const EventBounds& bounds) {
+    Group group{.reason = Reason::watermark, .bounds = bounds, .pane = {}};
+    KeyMap<K, std::uint32_t> at;
+    for (const bool owned : {true, false}) {  // what leaves stands before what is copied
+      for (const auto& pane : panes_) {
+        if (pane->bounds.begin >= bounds.end) break;
+        if ((pane->bounds.begin < bounds.begin + shape_.hop) != owned) continue;
+        for (std::uint32_t slot = 0; slot < pane->buckets.slots(); ++slot) {
+          const BucketId bucket = pane->buckets[slot];
+          const std::uint32_t i =
+              at[at.insert(pane->buckets.key(slot), [&] {
+                     group.overlapping.push_back(
+                         {.bounds = bounds, .key = pane->buckets.key(slot)});
+                     return static_cast<std::uint32_t>(group.overlapping.size() - 1);
+                   }).first];
+          if (owned)
+            group.overlapping[i].owned.push_back(bucket);
+          else
+            group.overlapping[i].copied.push_back({bucket, pending.size(bucket)});
+        }
+      }
+    }
+    while (!panes_.empty() && panes_.front()->bounds.begin < bounds.begin + shape_.hop) {
+      recycle(std::move(panes_.front()));
+      panes_.erase(panes_.begin());
+    }
+    if (!group.overlapping.empty()) groups_.push_back(std::move(group));
+  }
+  void leave_pane(std::unique_ptr<Pane> pane, Reason reason) {
+    const EventBounds bounds{pane->last_end - shape_.size, pane->last_end};
+    groups_.push_back({.reason = reason, .bounds = bounds, .pane = std::move(pane)});
+  }
+  void recycle(std::unique_ptr<Pane> pane) {
+    pane->buckets.clear();
+    spare_.push_back(std::move(pane));
+  }
+
+  bool choose(Pending<T>& pending) {
+    return exit_.choose(pending, [&](Leaving<K>& window) {
+      return placing_.leave_side(pending, window) || next_of_groups(pending, window);
+    });
+  }
+  bool next_of_groups(Pending<T>& pending, Leaving<K>& window) {
+    while (!groups_.empty()) {
+      Group& group = groups_.front();
+      window.reason = group.reason;
+      window.bounds = group.bounds;
+      if (std::exchange(group.closing, false)) return true;
+      if (group.pane) {
+        while (group.cursor < group.pane->buckets.slots()) {
+          const std::uint32_t slot = group.cursor++;
+          const BucketId bucket = group.pane->buckets[slot];
+          if (pending.size(bucket) > 0) {
+            window.key = group.pane->buckets.key(slot);
+            window.owned.push_back(bucket);
+            return true;
+          }
+          pending.close_bucket(bucket);  // its items were dropped while they waited
+        }
+        recycle(std::move(group.pane));
+      } else if (group.cursor < group.overlapping.size()) {
+        window = std::move(group.overlapping[group.cursor++]);
+        return true;
+      }
+      groups_.pop_front();
+    }
+    return false;
+  }
+
+  const PaneShape shape_;
+  const Duration pane_;
+  Placing<T, Timestamp, KeyFn> placing_;
+
+  std::vector<std::unique_ptr<Pane>> panes_;  // by time
+  std::vector<std::unique_ptr<Pane>> late_;
+  std::vector<std::unique_ptr<Pane>> spare_;
+  Pane* here_ = nullptr;  // the pane of the last item, which is mostly that of the next one
+  EventTime not_before_ = EventTime::min();      // windows that begin before this have fired
+  EventTime closings_until_ = EventTime::min();  // see PaneShape::closings
+  EventTime next_end_ = EventTime::max();
+
+  std::deque<Group> groups_;
+  Exit<T, K> exit_;
+};
+
+template <class Timestamp, class KeyFn = Unkeyed>
+using PaneWindows = EventWindows<PaneState, PaneShape, Timestamp, KeyFn>;
+
+}  // namespace microbatch::detail
