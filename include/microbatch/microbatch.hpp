@@ -24,6 +24,8 @@
 #include "engine.hpp"
 #include "executors/inline_executor.hpp"
 #include "executors/thread_pool.hpp"
+#include "flow.hpp"
 #include "pipeline.hpp"
+#include "state/table.hpp"
 #include "stream.hpp"
 #include "streaming.hpp"

@@ -2,6 +2,7 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <utility>
 
@@ -11,6 +12,18 @@
 
 namespace microbatch {
 
+namespace detail {
+
+/// Where a feed leads, if not straight into a stream: through stages that change the items first.
+template <class T>
+struct Intake {
+  virtual ~Intake() = default;
+  /// `origin` is null where the source gave none.
+  virtual AppendResult put(T&& item, const Origin* origin) = 0;
+};
+
+}  // namespace detail
+
 /// Where a Source puts its items: a producer of the pipeline's stream. It waits while the stream is
 /// full, so backpressure reaches the source by itself.
 ///
@@ -19,14 +32,18 @@ template <class T>
 class Feed {
  public:
   /// `accepted`, or `closed` when there is no point in going on.
-  AppendResult append(T item) { return producer_.append(std::move(item)); }
+  AppendResult append(T item) {
+    if (intake_ != nullptr) return intake_->put(std::move(item), nullptr);
+    return producer_->append(std::move(item));
+  }
 
   /// With where it was read: the source is told when it has committed (CommittableSource).
   AppendResult append(T item, Origin origin) {
+    if (intake_ != nullptr) return intake_->put(std::move(item), &origin);
     tracker_->expect(origin);
     AppendResult result = AppendResult::closed;
     try {
-      result = producer_.append_from(std::move(item), origin);
+      result = producer_->append_from(std::move(item), origin);
     } catch (...) {
       tracker_->forget(origin);
       throw;
@@ -41,10 +58,12 @@ class Feed {
   /// For run() and for tests of sources.
   Feed(Stream<T>& stream, std::shared_ptr<detail::CommitTracker> tracker)
       : producer_(stream.producer()), tracker_(std::move(tracker)) {}
+  explicit Feed(detail::Intake<T>& intake) noexcept : intake_(&intake) {}
 
  private:
-  Producer<T> producer_;
+  std::optional<Producer<T>> producer_;
   std::shared_ptr<detail::CommitTracker> tracker_;
+  detail::Intake<T>* intake_ = nullptr;
 };
 
 /// Settings of run(): the stream's, the consumer's, and how to stop it from outside.

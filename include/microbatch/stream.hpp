@@ -165,7 +165,8 @@ struct MovedFrom {
 };
 
 template <class T>
-struct CoreOf;  // how the assembly reaches a stream's core
+struct CoreOf;      // how the assembly reaches a stream's core
+struct AppendFrom;  // how a flow appends with an origin
 
 }  // namespace detail
 
@@ -200,6 +201,7 @@ class Producer : public detail::Appends<T, Producer<T>> {
       : core_(std::move(core)), lane_(&core_->lanes.acquire()) {}
 
   friend class Feed<T>;
+  friend struct detail::AppendFrom;
 
   /// For sources.
   AppendResult append_from(T&& item, const Origin& origin) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <mutex>
@@ -18,10 +19,11 @@ namespace microbatch::detail {
 /// Threads: any.
 class CommitTracker {
  public:
-  /// The item is about to be appended. Offsets of a partition ascend.
-  void expect(const Origin& origin) {
+  /// The item, or so many that were made of it, is about to be appended. Offsets of a partition
+  /// ascend.
+  void expect(const Origin& origin, std::size_t items = 1) {
     std::lock_guard lock(mutex_);
-    partitions_[origin.partition].expected.push_back({origin.offset, false});
+    partitions_[origin.partition].expected.push_back({origin.offset, items});
   }
   /// The append was refused after all; it was the last one expected.
   void forget(const Origin& origin) {
@@ -36,7 +38,7 @@ class CommitTracker {
         std::lower_bound(expected.begin(), expected.end(), origin.offset,
                          [](const Entry& e, std::int64_t offset) { return e.offset < offset; });
     if (at == expected.end() || at->offset != origin.offset) return;
-    at->done = true;
+    if (at->unfinished > 0 && --at->unfinished > 0) return;
     if (at == expected.begin() && !touched) {
       touched = true;
       touched_.push_back(partition);
@@ -50,7 +52,7 @@ class CommitTracker {
       auto& partition = find(id);
       partition.touched = false;
       Origin last{.partition = id, .offset = -1};
-      while (!partition.expected.empty() && partition.expected.front().done) {
+      while (!partition.expected.empty() && partition.expected.front().unfinished == 0) {
         last.offset = partition.expected.front().offset;
         partition.expected.pop_front();
       }
@@ -62,7 +64,7 @@ class CommitTracker {
  private:
   struct Entry {
     std::int64_t offset;
-    bool done;
+    std::size_t unfinished;
   };
   struct Partition {
     std::uint32_t id = 0;

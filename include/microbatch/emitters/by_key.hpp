@@ -17,6 +17,8 @@ class KeyedWindows : private ByItem {
   static constexpr bool needs_weights = WeighingEmitter<E>;
   static constexpr bool overlaps = OverlappingEmitter<E>;
   static constexpr Combines combines = Combines::none;
+  template <class T>
+  using key_for = key_of_t<KeyFn, T>;
 
   KeyedWindows(KeyFn key, E emitter) : key_(std::move(key)), emitter_(std::move(emitter)) {}
 

@@ -16,6 +16,9 @@ template <template <class, class, class> class StateOf, class Shape, class Times
 class EventWindows : private ByItem {
  public:
   static constexpr Combines combines = Combines::none;
+  static constexpr bool overlaps = requires(const Shape& shape) { shape.panes(); };
+  template <class T>
+  using key_for = key_of_t<KeyFn, T>;
 
   EventWindows(Shape shape, Timestamp timestamp, KeyFn key, EventTimeOptions options)
       : shape_(shape), timestamp_(std::move(timestamp)), key_(std::move(key)), options_(options) {
@@ -29,11 +32,15 @@ class EventWindows : private ByItem {
                   "microbatch: by_key of an emitter that is by key already");
     return EventWindows<StateOf, Shape, Timestamp, F>(shape_, timestamp_, std::move(key), options_);
   }
-  /// The panes of these windows, each by itself, for whoever adds up panes instead of items.
-  [[nodiscard]] EventWindows panes() const
+  /// The panes of these windows, each by itself, for whoever adds up panes instead of items. An
+  /// item is as late as it would have been: by its last window.
+  [[nodiscard]] auto panes() const
     requires requires(const Shape& shape) { shape.panes(); }
   {
-    return EventWindows(shape_.panes(), timestamp_, key_, options_);
+    EventTimeOptions rules = options_;
+    rules.allowed_lateness += shape_.size - shape_.pane();
+    return EventWindows<StateOf, decltype(shape_.panes()), Timestamp, KeyFn>(
+        shape_.panes(), timestamp_, key_, rules);
   }
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
   [[nodiscard]] const Timestamp& when() const noexcept { return timestamp_; }

@@ -16,9 +16,9 @@ namespace microbatch {
 namespace detail {
 
 template <class R, class P, class R2, class P2>
-PaneShape hopping(std::chrono::duration<R, P> size, std::chrono::duration<R2, P2> hop) {
-  const PaneShape shape{checked_interval("HoppingWindow: size", size),
-                        checked_interval("HoppingWindow: hop", hop)};
+HoppingShape hopping(std::chrono::duration<R, P> size, std::chrono::duration<R2, P2> hop) {
+  const HoppingShape shape{
+      {checked_interval("HoppingWindow: size", size), checked_interval("HoppingWindow: hop", hop)}};
   if (shape.hop > shape.size)
     throw ConfigError(
         fmt::format("HoppingWindow: hop must be at most the size, {} ns, got {} ns (items between "
@@ -94,7 +94,7 @@ class HoppingWindow<ArrivalTime> {
   }
 
  private:
-  HoppingWindow(const detail::PaneShape& shape, std::optional<TimePoint> origin)
+  HoppingWindow(const detail::HoppingShape& shape, std::optional<TimePoint> origin)
       : size_(shape.size), hop_(shape.hop), origin_(origin) {}
 
   [[nodiscard]] TimePoint opens() const noexcept { return *origin_ + window_ * hop_; }
@@ -126,15 +126,14 @@ class HoppingWindow<ArrivalTime> {
 /// (microbatch/operators) keep one partial aggregate per hop instead. Errors: ConfigError for a hop
 /// of 0 or above the size.
 template <class Timestamp>
-class HoppingWindow : public detail::PaneWindows<Timestamp> {
+class HoppingWindow
+    : public detail::EventWindows<detail::PaneState, detail::HoppingShape, Timestamp> {
  public:
-  static constexpr bool overlaps = true;
-
   template <class R, class P, class R2, class P2>
   HoppingWindow(std::chrono::duration<R, P> size, std::chrono::duration<R2, P2> hop,
                 Timestamp timestamp, EventTimeOptions options = {})
-      : detail::PaneWindows<Timestamp>(detail::hopping(size, hop), std::move(timestamp), {},
-                                       options) {}
+      : HoppingWindow::EventWindows(detail::hopping(size, hop), std::move(timestamp), {}, options) {
+  }
 };
 
 template <class R, class P, class R2, class P2>

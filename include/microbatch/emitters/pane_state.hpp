@@ -24,11 +24,14 @@ struct PaneShape {
   /// without a key tells that the pane is over. 0: none.
   std::int64_t closings = 0;
 
-  [[nodiscard]] static PaneShape tumbling(Duration size) noexcept { return {size, size}; }
-  [[nodiscard]] PaneShape panes() const noexcept { return {pane(), pane(), size / pane()}; }
   [[nodiscard]] Duration pane() const noexcept {
     return Duration(std::gcd(size.count(), hop.count()));
   }
+};
+
+/// Windows that overlap; those who add up do so by pane.
+struct HoppingShape : PaneShape {
+  [[nodiscard]] PaneShape panes() const noexcept { return {pane(), pane(), size / pane()}; }
 };
 
 /// Windows over event time: items are routed into buckets by pane and key, and a window leaves, key
@@ -59,16 +62,19 @@ class PaneState {
             .even_if_empty = ready && exit_.window().takes_nothing()};
   }
 
-  /// The oldest pane leaves as it is: each item once, with the bounds of its last window.
+  /// The next window leaves as it is. What comes later and would have been in it leaves by itself,
+  /// with the bounds of its last window.
   Readiness flush(Pending<T>& pending) {
-    if (!exit_.chosen() && !panes_.empty()) {
-      leave_pane(std::move(panes_.front()), Reason::flush);
-      panes_.erase(panes_.begin());
-      here_ = nullptr;
+    if (!exit_.chosen()) {
+      if (!panes_.empty())
+        fire_next(pending, Reason::flush);
+      else if (!parts_.empty())
+        leave_part(Reason::flush);
       find_next_end();
       choose(pending);
     }
-    return {.ready = exit_.chosen()};
+    return {.ready = exit_.chosen(),
+            .even_if_empty = exit_.chosen() && exit_.window().takes_nothing()};
   }
 
   [[nodiscard]] Exit<T, K>& exit() noexcept { return exit_; }
@@ -139,7 +145,7 @@ class PaneState {
           return placing_.side(pending, Side::too_late);
         return bucket_in(pending, pane_at(late_, begin, last_end), std::forward<Q>(key));
       }
-      pane = &pane_at(panes_, begin, last_end);
+      pane = &pane_at(last_end - shape_.size < not_before_ ? parts_ : panes_, begin, last_end);
       find_next_end();
     }
     here_ = nullptr;
@@ -197,34 +203,45 @@ class PaneState {
   void find_next_end() noexcept {
     const EventTime window = next_window();
     next_end_ = window == EventTime::max() ? window : window + shape_.size;
+    if (!parts_.empty()) next_end_ = std::min(next_end_, parts_.front()->last_end);
   }
 
   /// Every window that the watermark has passed, as it stands now.
   void fire(Pending<T>& pending) {
     while (next_end_ <= placing_.watermark.now()) {
-      const EventTime begin = next_window();
-      const EventBounds bounds{begin, begin + shape_.size};
-      here_ = nullptr;
-      if (shape_.hop == shape_.size)
-        fire_whole(bounds);
+      if (!parts_.empty() && parts_.front()->last_end == next_end_)
+        leave_part(Reason::watermark);
       else
-        fire_overlapping(pending, bounds);
-      not_before_ = begin + shape_.hop;
+        fire_next(pending, Reason::watermark);
       find_next_end();
     }
   }
-  void fire_whole(const EventBounds& bounds) {
+  void leave_part(Reason reason) {
+    here_ = nullptr;
+    leave_pane(std::move(parts_.front()), reason);
+    parts_.erase(parts_.begin());
+  }
+  void fire_next(Pending<T>& pending, Reason reason) {
+    here_ = nullptr;
+    const EventTime begin = next_window();
+    const EventBounds bounds{begin, begin + shape_.size};
+    if (shape_.hop == shape_.size)
+      fire_whole(bounds, reason);
+    else
+      fire_overlapping(pending, bounds, reason);
+    not_before_ = begin + shape_.hop;
+  }
+  void fire_whole(const EventBounds& bounds, Reason reason) {
     if (!panes_.empty() && panes_.front()->bounds == bounds) {
-      leave_pane(std::move(panes_.front()), Reason::watermark);
+      leave_pane(std::move(panes_.front()), reason);
       panes_.erase(panes_.begin());
       if (shape_.closings > 0) closings_until_ = bounds.begin + shape_.closings * pane_;
     }
     if (closings_until_ > bounds.begin)
-      groups_.push_back(
-          {.reason = Reason::watermark, .bounds = bounds, .pane = {}, .closing = true});
+      groups_.push_back({.reason = reason, .bounds = bounds, .pane = {}, .closing = true});
   }
-  void fire_overlapping(Pending<T>& pending, const EventBounds& bounds) {
-    Group group{.reason = Reason::watermark, .bounds = bounds, .pane = {}};
+  void fire_overlapping(Pending<T>& pending, const EventBounds& bounds, Reason reason) {
+    Group group{.reason = reason, .bounds = bounds, .pane = {}};
     KeyMap<K, std::uint32_t> at;
     for (const bool owned : {true, false}) {  // what leaves stands before what is copied
       for (const auto& pane : panes_) {
@@ -235,7 +252,7 @@ class PaneState {
           const std::uint32_t i =
               at[at.insert(pane->buckets.key(slot), [&] {
                      group.overlapping.push_back(
-                         {.bounds = bounds, .key = pane->buckets.key(slot)});
+                         {.reason = reason, .bounds = bounds, .key = pane->buckets.key(slot)});
                      return static_cast<std::uint32_t>(group.overlapping.size() - 1);
                    }).first];
           if (owned)
@@ -297,6 +314,7 @@ class PaneState {
   Placing<T, Timestamp, KeyFn> placing_;
 
   std::vector<std::unique_ptr<Pane>> panes_;  // by time
+  std::vector<std::unique_ptr<Pane>> parts_;  // in time, but their windows were flushed
   std::vector<std::unique_ptr<Pane>> late_;
   std::vector<std::unique_ptr<Pane>> spare_;
   Pane* here_ = nullptr;  // the pane of the last item, which is mostly that of the next one
@@ -307,8 +325,5 @@ class PaneState {
   std::deque<Group> groups_;
   Exit<T, K> exit_;
 };
-
-template <class Timestamp, class KeyFn = Unkeyed>
-using PaneWindows = EventWindows<PaneState, PaneShape, Timestamp, KeyFn>;
 
 }  // namespace microbatch::detail

@@ -29,14 +29,20 @@ namespace microbatch {
 ///     items    0:10 0:50 0:40 1:05 0:55 1:20             {.out_of_orderness = 20s}}
 ///     windows [0:10 0:50 0:40 0:55]           once 1:20 has come
 template <class Timestamp>
-class TumblingWindow : public detail::PaneWindows<Timestamp> {
+class TumblingWindow
+    : public detail::EventWindows<detail::PaneState, detail::PaneShape, Timestamp> {
  public:
   template <class R, class P>
   TumblingWindow(std::chrono::duration<R, P> size, Timestamp timestamp,
                  EventTimeOptions options = {})
-      : detail::PaneWindows<Timestamp>(
-            detail::PaneShape::tumbling(detail::checked_interval("TumblingWindow: size", size)),
-            std::move(timestamp), {}, options) {}
+      : TumblingWindow::EventWindows(shape_of(size), std::move(timestamp), {}, options) {}
+
+ private:
+  template <class R, class P>
+  static detail::PaneShape shape_of(std::chrono::duration<R, P> size) {
+    const Duration whole = detail::checked_interval("TumblingWindow: size", size);
+    return {whole, whole};
+  }
 };
 
 template <class R, class P, class F>

@@ -263,7 +263,19 @@ TEST_CASE("HoppingWindow over event time: each item in every window that covers 
   CHECK(rig.take_lines() == Lines{"watermark 5-15: bc", "watermark 10-20: c"});
   CHECK(rig.stats().delivered == 3);
   rig.close();
-  CHECK(rig.take_lines() == Lines{"close 30-40: d"});
+  CHECK(rig.take_lines() == Lines{"close 25-35: d", "close 30-40: d"});
+  CHECK(rig.stats().delivered == 4);
+}
+
+TEST_CASE("HoppingWindow over event time: a flush lets the windows under way leave", "[windows]") {
+  EventRig rig;
+  rig.consume(HoppingWindow{10s, 5s, second_of, {.out_of_orderness = 20s}});
+  rig.bring({1, 6});
+  rig.consumer->flush();
+  CHECK(rig.take_lines() == Lines{"flush -5-5: a", "flush 0-10: ab", "flush 5-15: b"});
+  rig.bring({7, 40});  // its windows have left: it leaves by itself, when the last is over
+  CHECK(rig.take_lines() == Lines{"watermark 5-15: c"});
+  rig.close();
 }
 
 TEST_CASE("HoppingWindow over event time: an item may be late for some of its windows only",
