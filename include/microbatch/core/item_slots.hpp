@@ -99,6 +99,7 @@ class ItemSlots {
   /// fewer than n only where T's move threw, and then that item still stands in `from`.
   static std::size_t relocate(ItemSlots& from, std::size_t i, ItemSlots& to, std::size_t j,
                               std::size_t n) {
+    if (from.is_bare() && to.is_bare()) return move_items(from.items_ + i, to.items_ + j, n);
     to.prepare(from);
     const std::size_t moved = move_items(from.items_ + i, to.items_ + j, n);
     move_cells(from.stamps, i, to.stamps, j, moved);
@@ -131,6 +132,11 @@ class ItemSlots {
     return cells == nullptr ? E{} : cells[i];
   }
 
+  /// Items without any columns.
+  [[nodiscard]] bool is_bare() const noexcept {
+    return stamps.get() == nullptr && weights.get() == nullptr && origins.get() == nullptr &&
+           acks.get() == nullptr;
+  }
   /// All allocation first, so that running out of memory leaves every item where it was.
   void prepare(const ItemSlots& from) {
     if (from.stamps.get() != nullptr) stamps.ensure(size_);
@@ -141,7 +147,10 @@ class ItemSlots {
 
   static std::size_t move_items(T* from, T* to, std::size_t n) noexcept {
     if constexpr (std::is_trivially_copyable_v<T>) {
-      std::memcpy(static_cast<void*>(to), static_cast<const void*>(from), n * sizeof(T));
+      if (n == 1)  // a copy of known size
+        std::memcpy(static_cast<void*>(to), static_cast<const void*>(from), sizeof(T));
+      else
+        std::memcpy(static_cast<void*>(to), static_cast<const void*>(from), n * sizeof(T));
       return n;
     } else if constexpr (std::is_nothrow_move_constructible_v<T>) {
       for (std::size_t k = 0; k < n; ++k) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <type_traits>
@@ -31,6 +32,10 @@ struct KeyOf<Unkeyed, T> {
 };
 template <class KeyFn, class T>
 using key_of_t = typename KeyOf<KeyFn, T>::type;
+
+/// So many items an emitter that routes them wants to see at a time: as many as stay in a cache
+/// between the lane and the bucket. While a window is ready it wants none.
+inline constexpr std::size_t routed_at_once = 1024;
 
 /// An emitter that keeps state for one item type, which it learns when it is first asked. Copies
 /// share the settings and begin without a state.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -47,23 +49,27 @@ class KeyedWindows : private ByItem {
     of<T>().ended(window, false);
   }
   void on_retune(std::function<void()> f) {
-    if constexpr (Retunable<E>) emitter_.on_retune(std::move(f));
+    if constexpr (Retunable<E>)
+      emitter_.on_retune([retuned = retuned_, f = std::move(f)] {
+        retuned->store(true, std::memory_order_relaxed);
+        if (f) f();
+      });
   }
 
  private:
   template <class T>
   struct Held final : State {
-    Held(const KeyFn& key, const E& emitter) : keyed(key, emitter) {}
+    explicit Held(const KeyedWindows& e) : keyed(e.key_, e.emitter_, e.retuned_) {}
     KeyedState<T, KeyFn, E> keyed;
   };
   template <class T>
   KeyedState<T, KeyFn, E>& of() {
-    return this->template state<Held<T>>([&] { return std::make_unique<Held<T>>(key_, emitter_); })
-        .keyed;
+    return this->template state<Held<T>>([&] { return std::make_unique<Held<T>>(*this); }).keyed;
   }
 
   KeyFn key_;
   E emitter_;
+  std::shared_ptr<std::atomic<bool>> retuned_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 template <class E>

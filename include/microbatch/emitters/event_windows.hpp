@@ -55,8 +55,8 @@ class EventWindows : private ByItem {
     return of<T>().flush(pending);
   }
   template <class T>
-  void query(Pending<T>& pending, Draft<T>& draft, const Readiness&) {
-    of<T>().exit().query(pending, draft);
+  void query(Pending<T>& pending, Draft<T>& draft, const Readiness& readiness) {
+    of<T>().exit().query(pending, draft, readiness);
   }
   template <class T>
   void on_emit(Draft<T>&, const Readiness&) {

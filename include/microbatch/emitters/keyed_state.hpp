@@ -1,10 +1,13 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <exception>
 #include <functional>
+#include <limits>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -21,21 +24,25 @@ class KeyedState {
  public:
   using K = key_of_t<KeyFn, T>;
 
-  KeyedState(const KeyFn& key, const E& emitter) : key_(key), prototype_(emitter) {}
+  KeyedState(const KeyFn& key, const E& emitter, std::shared_ptr<std::atomic<bool>> retuned)
+      : key_(key), prototype_(emitter), retuned_(std::move(retuned)) {}
 
   Readiness window_ready(Pending<T>& pending, TimePoint now) {
     tidy(pending);
     take_in(pending);
     ring_timers(now);
     notice_empty(pending);
+    if (retuned_->exchange(false, std::memory_order_relaxed))  // the ring has ordered it
+      for (std::uint32_t slot = 0; slot < keys_.slots(); ++slot) change(slot);
     std::swap(changed_, asking_);
     for (const std::uint32_t slot : asking_) ask(pending, slot, now);
     asking_.clear();
     forget_idle(pending);
-    Readiness readiness{.at_items = pending.total() + 1};
+    Readiness readiness{.limit = routed_at_once, .at_items = pending.total() + 1};
     choose(pending, now, readiness);
     drop_stale_timers();
     if (!timers_.empty()) readiness.at = timers_.front().at;
+    if (readiness.ready) readiness.limit = 0;
     readiness.error = std::exchange(error_, nullptr);
     return readiness;
   }
@@ -98,6 +105,7 @@ class KeyedState {
     E emitter;
     TimePoint timer = never;  // the latest of its timers that counts
     BucketId bucket{};
+    std::int32_t missing = 0;  // items until it is to be asked
     bool alive = true;
     bool changed = false;  // to be asked
     bool ready = false;    // in line
@@ -138,20 +146,24 @@ class KeyedState {
     try {
       auto&& key = std::invoke(key_, item);
       if (last_ != keys_.none && keys_.key(last_) == key) {
-        change(last_);
-        return keys_[last_].bucket;
+        return take_one(last_);
       }
       const auto [slot, is_new] = keys_.insert(std::forward<decltype(key)>(key), [&] {
         return Key{.emitter = prototype_, .bucket = pending.open_bucket()};
       });
       last_ = slot;
-      change(slot);
-      return keys_[slot].bucket;
+      return take_one(slot);
     } catch (...) {
       if (!error_) error_ = std::current_exception();
       if (!side_) side_ = pending.open_bucket();
       return *side_;
     }
+  }
+  /// One more item of a key, whose emitter is asked when it wanted to be.
+  BucketId take_one(std::uint32_t slot) {
+    Key& key = keys_[slot];
+    if (--key.missing <= 0) change(slot);
+    return key.bucket;
   }
   void change(std::uint32_t slot) {
     if (!std::exchange(keys_[slot].changed, true)) changed_.push_back(slot);
@@ -184,14 +196,19 @@ class KeyedState {
     const Readiness verdict = key.emitter.window_ready(view(pending, key, now), now);
     if (verdict.error && !error_) error_ = verdict.error;
     if (!verdict.ready)
-      wait_until(slot, verdict.at);
+      wait(pending, slot, verdict);
     else if (!std::exchange(key.ready, true))
       ready_.push_back(slot);
   }
-  void wait_until(std::uint32_t slot, TimePoint at) {
-    if (at >= keys_[slot].timer) return;
-    keys_[slot].timer = at;
-    timers_.push_back({at, slot});
+  void wait(Pending<T>& pending, std::uint32_t slot, const Readiness& verdict) {
+    Key& key = keys_[slot];
+    const std::size_t there = pending.size(key.bucket);
+    const std::size_t missing = verdict.at_items > there ? verdict.at_items - there : 1;
+    key.missing = static_cast<std::int32_t>(
+        std::min<std::size_t>(missing, std::numeric_limits<std::int32_t>::max()));
+    if (verdict.at >= key.timer) return;
+    key.timer = verdict.at;
+    timers_.push_back({verdict.at, slot});
     std::push_heap(timers_.begin(), timers_.end(), later);
   }
   /// The first key in line whose window is still ready.
@@ -211,7 +228,7 @@ class KeyedState {
       verdict_ = key.emitter.window_ready(view(pending, key, now), now);
       if (!verdict_.ready) {
         key.ready = false;
-        wait_until(slot, verdict_.at);
+        wait(pending, slot, verdict_);
         continue;
       }
       chosen_ = slot;
@@ -264,6 +281,7 @@ class KeyedState {
 
   KeyFn key_;
   E prototype_;
+  std::shared_ptr<std::atomic<bool>> retuned_;  // a limit has changed: all keys are asked
   KeyMap<K, Key> keys_;
   std::uint32_t last_ = KeyMap<K, Key>::none;  // the key of the last item: mostly that of the next
   std::vector<std::uint32_t> changed_;

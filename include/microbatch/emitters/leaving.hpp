@@ -106,8 +106,14 @@ class Exit {
   [[nodiscard]] bool chosen() const noexcept { return chosen_; }
   [[nodiscard]] const Leaving<K>& window() const noexcept { return window_; }
 
-  void query(Pending<T>& pending, Draft<T>& draft) const {
+  /// Why it leaves: those that were made to leave together do so for the same reason.
+  [[nodiscard]] Reason reason() const noexcept {
+    return window_.reason == Reason::flush ? forced_ : window_.reason;
+  }
+
+  void query(Pending<T>& pending, Draft<T>& draft, const Readiness& readiness) {
     if (!chosen_) return;
+    if (!readiness.ready) forced_ = readiness.reason;
     for (const BucketId id : window_.owned)
       if (const std::size_t n = pending.size(id); n > 0) draft.take_from(id, n);
     if constexpr (std::copy_constructible<T>) {
@@ -152,6 +158,7 @@ class Exit {
   KeysInFlight<K> in_flight_;
   Leaving<K> window_;
   Leaving<K> gone_;
+  Reason forced_ = Reason::flush;  // flush, close or capacity
   bool chosen_ = false;
   bool leaving_ = false;
 };

@@ -55,7 +55,8 @@ class PaneState {
     late_.clear();
     const bool ready = choose(pending);
     return {.ready = ready,
-            .reason = ready ? exit_.window().reason : Reason::watermark,
+            .reason = ready ? exit_.reason() : Reason::watermark,
+            .limit = ready ? 0 : routed_at_once,
             .at_items = pending.total() + 1,
             .at = next_end_ == EventTime::max() ? never : placing_.watermark.next_pass(next_end_),
             .error = placing_.take_error(),
@@ -145,6 +146,8 @@ class PaneState {
           return placing_.side(pending, Side::too_late);
         return bucket_in(pending, pane_at(late_, begin, last_end), std::forward<Q>(key));
       }
+      // Windows that were over before they had an item have passed, too.
+      if (met != EventTime::min()) not_before_ = std::max(not_before_, first_window(met));
       pane = &pane_at(last_end - shape_.size < not_before_ ? parts_ : panes_, begin, last_end);
       find_next_end();
     }

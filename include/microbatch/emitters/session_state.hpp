@@ -36,7 +36,8 @@ class SessionState {
     end_sessions();
     const bool ready = choose(pending);
     return {.ready = ready,
-            .reason = ready ? exit_.window().reason : Reason::watermark,
+            .reason = ready ? exit_.reason() : Reason::watermark,
+            .limit = ready ? 0 : routed_at_once,
             .at_items = pending.total() + 1,
             .at = ends_.empty() ? never : placing_.watermark.next_pass(ends_.front().end),
             .error = placing_.take_error()};
@@ -46,7 +47,7 @@ class SessionState {
   Readiness flush(Pending<T>& pending) {
     if (!exit_.chosen()) {
       refresh_front();
-      if (!ends_.empty()) leave_first();
+      if (!ends_.empty()) leave_first(Reason::flush);
       choose(pending);
     }
     return {.ready = exit_.chosen()};
@@ -166,11 +167,12 @@ class SessionState {
   void end_sessions() {
     while (!ends_.empty() && ends_.front().end <= placing_.watermark.now()) {
       refresh_front();
-      if (!ends_.empty() && ends_.front().end <= placing_.watermark.now()) leave_first();
+      if (!ends_.empty() && ends_.front().end <= placing_.watermark.now())
+        leave_first(Reason::watermark);
     }
   }
   /// The session of the first (true) end leaves.
-  void leave_first() {
+  void leave_first(Reason reason) {
     const End end = ends_.front();
     std::pop_heap(ends_.begin(), ends_.end(), later);
     ends_.pop_back();
@@ -179,7 +181,7 @@ class SessionState {
                                  [&](const Session& s) { return s.id == end.id; });
     const Session session = *at;
     sessions.erase(at);
-    leave(end.slot, session, Reason::watermark);
+    leave(end.slot, session, reason);
   }
   void leave(std::uint32_t slot, const Session& session, Reason reason) {
     leaving_.push_back({.reason = reason, .bounds = session.bounds, .key = open_.key(slot)});

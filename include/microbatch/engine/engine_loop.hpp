@@ -93,10 +93,12 @@ class EngineLoop {
   bool form(TimePoint now, Batch<T>& batch) {
     const bool sweeping = flush_.sweeping();
     const std::uint64_t renumbered = core_->backlog.renumbered;
-    const bool formed = former_.form(now, batch);
+    bool formed = former_.form(now, batch);
+    while (formed && draining_ && batch.items.empty())  // an end needs no empty windows
+      formed = former_.form(now, batch);
     if (sweeping || (flush_.active() && renumbered != core_->backlog.renumbered))
       flush_.extend(former_.pending());
-    return formed && !(draining_ && batch.items.empty());  // an end needs no empty windows
+    return formed;
   }
 
   /// The emitter waits. Is there a reason not to?

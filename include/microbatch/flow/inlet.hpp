@@ -131,10 +131,10 @@ struct Inlet {
 
     template <class R>
     void all_of(R& range, const std::stop_token& stop) {
+      const bool may_stop = stop.stop_possible();
       for (auto&& item : range) {
-        if (stop.stop_requested() ||
-            put_plain(std::forward<decltype(item)>(item)) == AppendResult::closed)
-          return;
+        if (may_stop && stop.stop_requested()) return;
+        if (put_plain(std::forward<decltype(item)>(item)) == AppendResult::closed) return;
       }
     }
     AppendResult put(In&& item, const Origin* origin) override {
