@@ -103,36 +103,36 @@ struct Flow {
 
 template <class F, class K, class E>
 auto operator|(KeyedFlow<F, K> keyed, WindowStage<E> stage) {
-  return std::move(keyed.flow) |
-         WindowStage{microbatch::by_key(std::move(keyed.key), std::move(stage.emitter))};
+  auto emitter = microbatch::by_key(std::move(keyed.key), std::move(stage.emitter));
+  return std::move(keyed.flow) | WindowStage<decltype(emitter)>{std::move(emitter)};
 }
 
 /// A flow with its window and what is done with it; runs once it leads to a sink.
 template <class T, class Inlets, class E, class Work, class Post = Fused<>, class Side = RejectSide>
 struct ComputedFlow {
-  Inlets flow;
+  Inlets inlets;
   E emitter;
   Work work;
   Post post{};
-  Side side{};
+  Side on_side{};
 
   using Result = typename Post::template Out<typename Work::Result>;
 
   template <class S>
     requires is_stage<S>
   friend auto operator|(ComputedFlow flow, S stage) {
-    auto post = std::move(flow.post).then(std::move(stage));
-    return ComputedFlow<T, Inlets, E, Work, decltype(post), Side>{
-        std::move(flow.flow), std::move(flow.emitter), std::move(flow.work), std::move(post),
-        std::move(flow.side)};
+    auto longer = std::move(flow.post).then(std::move(stage));
+    return ComputedFlow<T, Inlets, E, Work, decltype(longer), Side>{
+        std::move(flow.inlets), std::move(flow.emitter), std::move(flow.work), std::move(longer),
+        std::move(flow.on_side)};
   }
   template <class F>
   friend auto operator|(ComputedFlow flow, SideStage<F> stage) {
     static_assert(std::invocable<F&, Window<T>&>,
                   "microbatch: side()'s function must be callable with Window<T>&");
-    return ComputedFlow<T, Inlets, E, Work, Post, F>{std::move(flow.flow), std::move(flow.emitter),
-                                                     std::move(flow.work), std::move(flow.post),
-                                                     std::move(stage.f)};
+    return ComputedFlow<T, Inlets, E, Work, Post, F>{std::move(flow.inlets),
+                                                     std::move(flow.emitter), std::move(flow.work),
+                                                     std::move(flow.post), std::move(stage.f)};
   }
   template <class S>
   friend auto operator|(ComputedFlow flow, SinkStage<S> stage) {
@@ -141,9 +141,9 @@ struct ComputedFlow {
         "microbatch: to() needs a sink with put(std::span<const R>), or a function of a "
         "const R, where R is what the flow's last stage gives");
     return RunnableFlow<T, Inlets, E, Work, Post, Side, S>(
-        std::move(flow.flow), std::move(flow.emitter),
+        std::move(flow.inlets), std::move(flow.emitter),
         Outlet<T, Work, Post, Side>{std::move(flow.work), std::move(flow.post),
-                                    std::move(flow.side)},
+                                    std::move(flow.on_side)},
         std::move(stage.sink));
   }
 };
@@ -163,7 +163,7 @@ auto operator|(WindowedFlow<Flow<T, I...>, E> windowed, ProcessStage<F> stage) {
 }
 template <class T, class... I, class E, class S>
 auto operator|(WindowedFlow<Flow<T, I...>, E> windowed, SinkStage<S> stage) {
-  return std::move(windowed) | ProcessStage{PassOn{}} | std::move(stage);
+  return std::move(windowed) | ProcessStage<PassOn>{} | std::move(stage);
 }
 
 }  // namespace detail
