@@ -43,6 +43,10 @@ std::shared_ptr<EngineCore<T>> make_engine(Stream<T>& stream, E emitter, C callb
             "it, so they must commit in order; expected Order::sequential or "
             "Order::committed_in_order");
     }
+    if constexpr (MarkTakingEmitter<E>) {
+      std::lock_guard token(core->token);
+      core->backlog.keeps_marks = true;
+    }
     if constexpr (StampingEmitter<E>) {
       if (!core->begin_stamping())
         throw ConfigError(

@@ -20,6 +20,7 @@ struct Intake {
   virtual ~Intake() = default;
   /// `origin` is null where the source gave none.
   virtual AppendResult put(T&& item, const Origin* origin) = 0;
+  virtual void mark(const Mark& mark) = 0;
 };
 
 }  // namespace detail
@@ -55,12 +56,28 @@ class Feed {
     return result;
   }
 
+  /// In band, for windows over event time: nothing more comes of this partition for now, so the
+  /// others need not wait for it; its next item ends that.
+  void mark_idle(std::uint32_t partition = 0) {
+    mark({.kind = Mark::Kind::idle, .partition = partition});
+  }
+  /// In band: everything of this partition that happened before t has come. A time before 1970 or
+  /// after 2116 says nothing.
+  void mark_time(EventTime t, std::uint32_t partition = 0) {
+    mark({.kind = Mark::Kind::time, .partition = partition, .time = t});
+  }
+
   /// For run() and for tests of sources.
   Feed(Stream<T>& stream, std::shared_ptr<detail::CommitTracker> tracker)
       : producer_(stream.producer()), tracker_(std::move(tracker)) {}
   explicit Feed(detail::Intake<T>& intake) noexcept : intake_(&intake) {}
 
  private:
+  void mark(const Mark& mark) {
+    if (intake_ != nullptr) return intake_->mark(mark);
+    producer_->mark(mark);
+  }
+
   std::optional<Producer<T>> producer_;
   std::shared_ptr<detail::CommitTracker> tracker_;
   detail::Intake<T>* intake_ = nullptr;

@@ -204,6 +204,11 @@ class Producer : public detail::Appends<T, Producer<T>> {
   friend struct detail::AppendFrom;
 
   /// For sources.
+  void mark(const Mark& mark) {
+    if (lane_ == nullptr) return;
+    core_->lanes.put_mark(*lane_, mark);
+    core_->wake.ring_always();
+  }
   AppendResult append_from(T&& item, const Origin& origin) {
     return enter([&](detail::StreamCore<T>& core, detail::Lane<T>& lane) {
       return core.admission.append(lane, std::move(item), detail::Admission<T>::Wait::as_configured,

@@ -29,6 +29,7 @@ namespace microbatch {
 ///   static constexpr bool needs_weights       true: the stream must have a weight function
 ///   static constexpr bool overlaps            true: its windows share items, so they commit in
 ///   order static constexpr Combines combines        where it can be a part of any_of and all_of
+///   static constexpr bool takes_marks         it reads (and forgets) Pending::marks
 ///   static constexpr bool narrows             it relies on Readiness::before: not for by_key
 ///   void on_retune(std::function<void()> f)   a limit can change while running; call f then
 ///
@@ -87,6 +88,8 @@ template <class E>
 concept OverlappingEmitter = requires { requires E::overlaps; };
 template <class E>
 concept NarrowingEmitter = requires { requires E::narrows; };
+template <class E>
+concept MarkTakingEmitter = requires { requires E::takes_marks; };
 
 template <class E>
 consteval Combines combines_as() {

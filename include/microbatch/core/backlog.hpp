@@ -10,6 +10,7 @@
 #include "clock.hpp"
 #include "first_in_line.hpp"
 #include "item_buffer.hpp"
+#include "mark.hpp"
 
 namespace microbatch {
 
@@ -34,6 +35,7 @@ class Backlog {
 
   explicit Backlog(Lost lost) : lost_(lost) {}
 
+  [[nodiscard]] std::uint64_t end_position() const noexcept { return first + front.size(); }
   [[nodiscard]] std::size_t total() const noexcept { return front.size() + bucketed; }
 
   void take_in(ItemSlots<T>& from, std::size_t slot, std::size_t n) {
@@ -161,6 +163,8 @@ class Backlog {
   TimePoint next_arrival = never;
   TimePoint noticed_at = TimePoint::min();
   std::size_t free_workers = 0;
+  std::vector<PlacedMark> marks;  ///< by position
+  bool keeps_marks = false;       ///< somebody takes them
   bool stamped = false;
 
  private:
@@ -170,6 +174,7 @@ class Backlog {
   void renumber(std::size_t positions_used) noexcept {
     first += positions_used;
     ++renumbered;
+    for (PlacedMark& placed : marks) placed.position = end_position();  // later, never earlier
   }
   /// The stamp of a bucket's first item (without stamps, all are alike); never where it is empty.
   [[nodiscard]] TimePoint first_of(std::size_t i) const noexcept {

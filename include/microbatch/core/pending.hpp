@@ -67,6 +67,15 @@ class Pending {
   /// How many more windows could be handed over right now.
   [[nodiscard]] std::size_t free_workers() const noexcept { return backlog_->free_workers; }
 
+  /// What sources say between the items, in order: each stands before the item at its position.
+  [[nodiscard]] std::span<const detail::PlacedMark> marks() const noexcept {
+    return backlog_->marks;
+  }
+  void forget_marks(std::size_t n) {
+    backlog_->marks.erase(backlog_->marks.begin(),
+                          backlog_->marks.begin() + static_cast<std::ptrdiff_t>(n));
+  }
+
   // Buckets, for emitters that key, sort or pick. A bucket keeps the order in which it was filled.
 
   [[nodiscard]] BucketId open_bucket() { return backlog_->open_bucket(); }

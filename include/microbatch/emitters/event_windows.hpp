@@ -16,6 +16,7 @@ template <template <class, class, class> class StateOf, class Shape, class Times
 class EventWindows : private ByItem {
  public:
   static constexpr Combines combines = Combines::none;
+  static constexpr bool takes_marks = true;
   static constexpr bool overlaps = requires(const Shape& shape) { shape.panes(); };
   template <class T>
   using key_for = key_of_t<KeyFn, T>;

@@ -4,35 +4,16 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "event_windows.hpp"
 #include "leaving.hpp"
+#include "pane_shape.hpp"
 #include "placing.hpp"
 
 namespace microbatch::detail {
-
-/// Windows of `size`, one every `hop`. They are made of panes, the longest stretches that no window
-/// begins or ends within.
-struct PaneShape {
-  Duration size;
-  Duration hop;
-  /// With panes as windows: for so many panes from the last one with items on, an empty window
-  /// without a key tells that the pane is over. 0: none.
-  std::int64_t closings = 0;
-
-  [[nodiscard]] Duration pane() const noexcept {
-    return Duration(std::gcd(size.count(), hop.count()));
-  }
-};
-
-/// Windows that overlap; those who add up do so by pane.
-struct HoppingShape : PaneShape {
-  [[nodiscard]] PaneShape panes() const noexcept { return {pane(), pane(), size / pane()}; }
-};
 
 /// Windows over event time: items are routed into buckets by pane and key, and a window leaves, key
 /// by key, once the watermark has passed its end. Nothing is done per step for panes or keys that
@@ -81,16 +62,11 @@ class PaneState {
   [[nodiscard]] Exit<T, K>& exit() noexcept { return exit_; }
 
  private:
-  struct Pane {
-    EventBounds bounds;
-    EventTime last_end;  // of the last window that it is in
-    KeyMap<K, BucketId> buckets;
-  };
   /// A window time that has come, for all its keys.
   struct Group {
     Reason reason;
     EventBounds bounds;
-    std::unique_ptr<Pane> pane;             // it leaves whole, key by key,
+    std::unique_ptr<Pane<K>> pane;          // it leaves whole, key by key,
     std::uint32_t cursor = 0;               // from here on; or
     std::vector<Leaving<K>> overlapping{};  // these leave
     bool closing = false;                   // or nothing: see PaneShape::closings
@@ -105,7 +81,12 @@ class PaneState {
       if (run > 0) pending.route_front(to, run);
       run = 0;
     };
-    while (run < pending.size()) {
+    const auto heed_marks = [&] {
+      if (pending.marks().empty() || !placing_.heed_marks(pending, run, now)) return;
+      route();
+      fire(pending);
+    };
+    for (; heed_marks(), run < pending.size();) {
       const BucketId bucket = place(pending, run, now);
       if (run > 0 && bucket != to) route();
       to = bucket;
@@ -137,18 +118,18 @@ class PaneState {
   }
   template <class Q>
   BucketId bucket_for(Pending<T>& pending, EventTime t, EventTime met, Q&& key) {
-    Pane* pane = here_;
+    Pane<K>* pane = here_;
     if (pane == nullptr || t < pane->bounds.begin || t >= pane->bounds.end) {
-      const EventTime begin = pane_begin(t);
-      const EventTime last_end = last_window(begin) + shape_.size;
+      const EventBounds bounds = pane_with(t);
+      const EventTime last_end = shape_.last_window(bounds.begin, origin()) + shape_.size;
       if (met >= last_end) {
         if (met >= last_end + placing_.watermark.options().allowed_lateness)
           return placing_.side(pending, Side::too_late);
-        return bucket_in(pending, pane_at(late_, begin, last_end), std::forward<Q>(key));
+        return bucket_in(pending, store_.at(late_, bounds, last_end), std::forward<Q>(key));
       }
       // Windows that were over before they had an item have passed, too.
       if (met != EventTime::min()) not_before_ = std::max(not_before_, first_window(met));
-      pane = &pane_at(last_end - shape_.size < not_before_ ? parts_ : panes_, begin, last_end);
+      pane = &store_.at(last_end - shape_.size < not_before_ ? parts_ : panes_, bounds, last_end);
       find_next_end();
     }
     here_ = nullptr;
@@ -157,41 +138,18 @@ class PaneState {
     return bucket;
   }
   template <class Q>
-  static BucketId bucket_in(Pending<T>& pending, Pane& pane, Q&& key) {
+  static BucketId bucket_in(Pending<T>& pending, Pane<K>& pane, Q&& key) {
     return pane.buckets
         [pane.buckets.insert(std::forward<Q>(key), [&] { return pending.open_bucket(); }).first];
   }
 
-  Pane& pane_at(std::vector<std::unique_ptr<Pane>>& panes, EventTime begin, EventTime last_end) {
-    auto at =
-        std::lower_bound(panes.begin(), panes.end(), begin,
-                         [](const auto& pane, EventTime b) { return pane->bounds.begin < b; });
-    if (at == panes.end() || (*at)->bounds.begin != begin) {
-      std::unique_ptr<Pane> pane;
-      if (spare_.empty()) {
-        pane = std::make_unique<Pane>();
-      } else {
-        pane = std::move(spare_.back());
-        spare_.pop_back();
-      }
-      pane->bounds = {begin, begin + pane_};
-      pane->last_end = last_end;
-      at = panes.insert(at, std::move(pane));
-    }
-    return **at;
-  }
-
   [[nodiscard]] EventTime origin() const noexcept { return placing_.watermark.options().origin; }
-  [[nodiscard]] EventTime pane_begin(EventTime t) const noexcept {
-    return origin() + floor_div(t - origin(), pane_) * pane_;
+  [[nodiscard]] EventBounds pane_with(EventTime t) const noexcept {
+    const EventTime begin = origin() + floor_div(t - origin(), pane_) * pane_;
+    return {begin, begin + pane_};
   }
-  /// Begin of the last window that holds t.
-  [[nodiscard]] EventTime last_window(EventTime t) const noexcept {
-    return origin() + floor_div(t - origin(), shape_.hop) * shape_.hop;
-  }
-  /// Begin of the first window that holds t.
   [[nodiscard]] EventTime first_window(EventTime t) const noexcept {
-    return origin() + (floor_div(t - shape_.size - origin(), shape_.hop) + 1) * shape_.hop;
+    return shape_.first_window(t, origin());
   }
 
   // Windows leave.
@@ -266,20 +224,15 @@ class PaneState {
       }
     }
     while (!panes_.empty() && panes_.front()->bounds.begin < bounds.begin + shape_.hop) {
-      recycle(std::move(panes_.front()));
+      store_.recycle(std::move(panes_.front()));
       panes_.erase(panes_.begin());
     }
     if (!group.overlapping.empty()) groups_.push_back(std::move(group));
   }
-  void leave_pane(std::unique_ptr<Pane> pane, Reason reason) {
+  void leave_pane(std::unique_ptr<Pane<K>> pane, Reason reason) {
     const EventBounds bounds{pane->last_end - shape_.size, pane->last_end};
     groups_.push_back({.reason = reason, .bounds = bounds, .pane = std::move(pane)});
   }
-  void recycle(std::unique_ptr<Pane> pane) {
-    pane->buckets.clear();
-    spare_.push_back(std::move(pane));
-  }
-
   bool choose(Pending<T>& pending) {
     return exit_.choose(pending, [&](Leaving<K>& window) {
       return placing_.leave_side(pending, window) || next_of_groups(pending, window);
@@ -302,7 +255,7 @@ class PaneState {
           }
           pending.close_bucket(bucket);  // its items were dropped while they waited
         }
-        recycle(std::move(group.pane));
+        store_.recycle(std::move(group.pane));
       } else if (group.cursor < group.overlapping.size()) {
         window = std::move(group.overlapping[group.cursor++]);
         return true;
@@ -316,11 +269,11 @@ class PaneState {
   const Duration pane_;
   Placing<T, Timestamp, KeyFn> placing_;
 
-  std::vector<std::unique_ptr<Pane>> panes_;  // by time
-  std::vector<std::unique_ptr<Pane>> parts_;  // in time, but their windows were flushed
-  std::vector<std::unique_ptr<Pane>> late_;
-  std::vector<std::unique_ptr<Pane>> spare_;
-  Pane* here_ = nullptr;  // the pane of the last item, which is mostly that of the next one
+  typename PaneStore<K>::Panes panes_;  // by time
+  typename PaneStore<K>::Panes parts_;  // in time, but their windows were flushed
+  typename PaneStore<K>::Panes late_;
+  PaneStore<K> store_;
+  Pane<K>* here_ = nullptr;  // the pane of the last item, which is mostly that of the next one
   EventTime not_before_ = EventTime::min();      // windows that begin before this have fired
   EventTime closings_until_ = EventTime::min();  // see PaneShape::closings
   EventTime next_end_ = EventTime::max();

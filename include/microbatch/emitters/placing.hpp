@@ -58,6 +58,21 @@ class Placing {
     }
     return true;
   }
+  /// The marks that stand before the i-th item of the front part; true if there were any.
+  bool heed_marks(Pending<T>& pending, std::size_t i, TimePoint now) {
+    std::size_t n = 0;
+    for (const PlacedMark& placed : pending.marks()) {
+      if (placed.position > pending.first_position() + i) break;
+      ++n;
+      if (placed.mark.kind == Mark::Kind::idle)
+        watermark.mark_idle(placed.mark.partition);
+      else if (placed.mark.time >= EventTime{} && placed.mark.time <= latest_event)
+        watermark.mark_time(placed.mark.partition, placed.mark.time, now);
+    }
+    if (n > 0) pending.forget_marks(n);
+    return n > 0;
+  }
+
   void note(std::exception_ptr error) {
     if (!error_) error_ = std::move(error);
   }

@@ -71,7 +71,9 @@ class SessionState {
   }
 
   void take_in(Pending<T>& pending, TimePoint now) {
-    while (!pending.empty()) {
+    for (;;) {
+      if (!pending.marks().empty() && placing_.heed_marks(pending, 0, now)) end_sessions();
+      if (pending.empty()) return;
       pending.route_front(place(pending, now));
       end_sessions();  // what follows meets another watermark
     }

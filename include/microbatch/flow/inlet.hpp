@@ -21,6 +21,10 @@ struct AppendFrom {
   static AppendResult append(Producer<T>& producer, T&& item, const Origin& origin) {
     return producer.append_from(std::move(item), origin);
   }
+  template <class T>
+  static void mark(Producer<T>& producer, const Mark& mark) {
+    producer.mark(mark);
+  }
 };
 
 /// Which of several sources a partition belongs to: the upper bits say it.
@@ -139,6 +143,12 @@ struct Inlet {
     }
     AppendResult put(In&& item, const Origin* origin) override {
       return origin == nullptr ? put_plain(std::move(item)) : put_tracked(std::move(item), *origin);
+    }
+
+    void mark(const Mark& mark) override {
+      Mark whole = mark;
+      whole.partition = PartitionMap::whole(number_, mark.partition);
+      AppendFrom::mark(producer_, whole);
     }
 
    private:

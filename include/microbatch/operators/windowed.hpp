@@ -104,7 +104,7 @@ class PaneAggregate {
     if (window.empty()) return close(bounds.end, window.reason(), out);
     A part = g_.empty();
     for (const T& item : window) g_.add(part, item);
-    if (last_window(bounds.begin) + shape_.size <= closed_) {  // too late for all its windows
+    if (last_bounds(bounds.begin).end <= closed_) {  // too late for all its windows
       out(aggregated(key_of(window), g_.result(std::move(part)), last_bounds(bounds.begin),
                      Reason::late));
       return;
@@ -132,14 +132,9 @@ class PaneAggregate {
     else
       return window.template key<K>();
   }
-  [[nodiscard]] EventTime last_window(EventTime t) const noexcept {
-    return origin_ + floor_div(t - origin_, shape_.hop) * shape_.hop;
-  }
-  [[nodiscard]] EventTime first_window(EventTime t) const noexcept {
-    return origin_ + (floor_div(t - shape_.size - origin_, shape_.hop) + 1) * shape_.hop;
-  }
   [[nodiscard]] EventBounds last_bounds(EventTime t) const noexcept {
-    return {last_window(t), last_window(t) + shape_.size};
+    const EventTime begin = shape_.last_window(t, origin_);
+    return {begin, begin + shape_.size};
   }
 
   void add(Panes& panes, EventTime begin, A&& part) {
@@ -157,7 +152,8 @@ class PaneAggregate {
   template <class Out>
   void close(EventTime until, Reason reason, Out& out) {
     while (!keys_.empty()) {
-      const EventTime begin = std::max(first_window(earliest_), closed_ - shape_.size + shape_.hop);
+      const EventTime begin =
+          std::max(shape_.first_window(earliest_, origin_), closed_ - shape_.size + shape_.hop);
       if (begin + shape_.size > until) return;
       close_window({begin, begin + shape_.size}, reason, out);
     }

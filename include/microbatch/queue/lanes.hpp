@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lane.hpp"
+#include "lane_marks.hpp"
 
 namespace microbatch::detail {
 
@@ -54,6 +55,9 @@ class Lanes {
     count_.store(lanes_.size(), std::memory_order_relaxed);
     return made;
   }
+
+  /// By the lane's producer: a mark behind what it has appended. Follow with a ring.
+  void put_mark(Lane<T>& lane, const Mark& mark) { between_.put(&lane, lane.accepted(), mark); }
 
   /// The producer is done; what it appended stays, and the next producer goes on behind it.
   void release(Lane<T>& lane) noexcept {
@@ -169,7 +173,10 @@ class Lanes {
   /// order, all of them by arrival where they are stamped. Returns how many came.
   std::size_t sweep(Backlog<T>& into, std::size_t n, TimePoint before) {
     left_behind_ = 0;
-    return stamped_ ? sweep_by_arrival(into, n, before) : sweep_in_turn(into, n);
+    const std::size_t swept = stamped_ ? sweep_by_arrival(into, n, before) : sweep_in_turn(into, n);
+    if (between_.any()) [[unlikely]]
+      take_marks(into);
+    return swept;
   }
 
   /// What the last sweep saw and left, because it had not arrived before `before`.
@@ -258,7 +265,7 @@ class Lanes {
     std::size_t swept = 0;
     for (std::size_t k = 0; k < view_.size() && swept < n; ++k) {
       Lane<T>& lane = *view_[turn_ % view_.size()];
-      swept += lane.sweep(into, lane.accepted(), n - swept, never, taken_);
+      swept += take(into, lane, lane.accepted(), n - swept, never);
       if (swept < n) ++turn_;
     }
     if (swept > 0 && swept == n) ++turn_;
@@ -291,12 +298,30 @@ class Lanes {
       }
       // Up to the runner-up's first item, which is then the oldest (ties go to the lower lane).
       const TimePoint until = std::min(before, later(second, Duration{1}));
-      swept += view_[oldest]->sweep(into, tails_[oldest], n - swept, until, taken_);
+      swept += take(into, *view_[oldest], tails_[oldest], n - swept, until);
     }
+  }
+
+  std::size_t take(Backlog<T>& into, Lane<T>& lane, std::uint64_t tail, std::size_t n,
+                   TimePoint until) {
+    if (!between_.any()) [[likely]]
+      return lane.sweep(into, tail, n, until, taken_);
+    const std::uint64_t head = lane.head();
+    const std::uint64_t at = into.end_position();
+    const std::size_t swept = lane.sweep(into, tail, n, until, taken_);
+    between_.place(&lane, head, lane.head(), at, into.marks);
+    return swept;
+  }
+  /// Marks of lanes that the sweep had nothing to take from.
+  void take_marks(Backlog<T>& into) {
+    for (Lane<T>* lane : view_)
+      between_.place(lane, lane->head(), lane->head(), into.end_position(), into.marks);
+    if (!into.keeps_marks) into.marks.clear();
   }
 
   ChunkPool<T> chunks_;
   LaneShared<T> shared_;
+  LaneMarks between_;  // what sources say between their items
 
   mutable Mutex mutex_;
   std::vector<std::unique_ptr<Lane<T>>> lanes_;

@@ -1,0 +1,100 @@
+#include <algorithm>
+#include <functional>
+
+#include "event_rig.hpp"
+
+using namespace microbatch;
+using namespace std::chrono_literals;
+using test::Event;
+using test::EventRig;
+using test::Lines;
+using test::second_of;
+
+namespace {
+
+/// A source that does what it is told.
+struct Scripted {
+  using value_type = Event;
+  std::function<void(Feed<Event>&)> script;
+  void run(Feed<Event>& feed, std::stop_token) { script(feed); }
+};
+
+template <class E>
+Lines run_script(E emitter, std::function<void(Feed<Event>&)> script) {
+  Lines lines;
+  Scripted source{std::move(script)};
+  const auto result = run(source, std::move(emitter), [&](Window<Event>& window) {
+    lines.push_back(EventRig::line_of(window));
+  });
+  CHECK(result.stats.balances());
+  std::sort(lines.begin(), lines.end());  // how many at once are seen is the threads' business
+  return lines;
+}
+
+void put(Feed<Event>& feed, std::uint32_t partition, Event event, std::int64_t offset = 0) {
+  REQUIRE(feed.append(event, {partition, offset}) == AppendResult::accepted);
+}
+
+}  // namespace
+
+TEST_CASE("marks: an idle partition holds the others back no more", "[windows]") {
+  const auto lines = run_script(TumblingWindow{10s, second_of}, [](Feed<Event>& feed) {
+    put(feed, 0, {1, 'a'});
+    put(feed, 1, {1, 'b'});
+    put(feed, 0, {25, 'c'});
+    feed.mark_idle(1);
+    put(feed, 1, {2, 'd'}, 1);  // behind the mark: 0-10 is over
+  });
+  CHECK(lines == Lines{"close 20-30: c", "too_late: d", "watermark 0-10: ab"});
+}
+
+TEST_CASE("marks: time has passed, without an item", "[windows]") {
+  const auto script = [](Feed<Event>& feed) {
+    put(feed, 0, {1, 'a'});
+    feed.mark_time(EventTime(10s));
+    put(feed, 0, {2, 'b'}, 1);
+    feed.mark_time(EventTime(-10s));  // says nothing
+  };
+  CHECK(run_script(TumblingWindow{10s, second_of}, script) ==
+        Lines{"too_late: b", "watermark 0-10: a"});
+  CHECK(run_script(SessionWindow{5s, second_of}, script) ==
+        Lines{"too_late: b", "watermark 1-6: a"});
+}
+
+TEST_CASE("marks: cannot overtake the items before them, however these are swept", "[windows]") {
+  // A late consumer sees all of it at once.
+  EventRig rig;
+  rig.consume(TumblingWindow{10s, second_of});
+  auto tracker = std::make_shared<detail::CommitTracker>();
+  Feed<Event> feed(rig.stream, tracker);
+  (void)feed.append(Event{1, 'a'});
+  (void)feed.append(Event{2, 'b'});
+  feed.mark_time(EventTime(10s));
+  (void)feed.append(Event{3, 'c'});
+  feed.mark_time(EventTime(20s));
+  rig.run();
+  CHECK(rig.take_lines() == Lines{"too_late: c", "watermark 0-10: ab"});
+  feed.mark_time(EventTime(40s));
+  rig.run();
+  CHECK(rig.lines.empty());
+  (void)feed.append(Event{39, 'd'});
+  (void)feed.append(Event{41, 'e'});
+  feed.mark_time(EventTime(50s));
+  rig.run();  // a mark alone wakes the engine
+  CHECK(rig.take_lines() == Lines{"too_late: d", "watermark 40-50: e"});
+  rig.close();
+}
+
+TEST_CASE("marks: who does not take them does not collect them", "[windows]") {
+  EventRig rig;
+  rig.consume(CountWindow{2});
+  auto tracker = std::make_shared<detail::CommitTracker>();
+  Feed<Event> feed(rig.stream, tracker);
+  for (int i = 0; i < 100; ++i) {
+    (void)feed.append(Event{i, 'a'});
+    feed.mark_time(EventTime(std::chrono::seconds(i)));
+  }
+  rig.run();
+  CHECK(rig.windows.size() == 50);
+  rig.close();
+}
