@@ -12,6 +12,13 @@
 
 namespace microbatch {
 
+/// Where an emitter has a meaning as a part of others; default: both.
+enum class Combines : std::uint8_t {
+  both,
+  any_of,  ///< while it waits, nothing that all_of's other parts wait for could come
+  none,    ///< it chooses its items itself
+};
+
 /// The strategy that says when pending items become a window, and which. One function is required:
 ///
 ///   Readiness window_ready(Pending<T>& pending, TimePoint now);
@@ -27,8 +34,8 @@ namespace microbatch {
 ///   void on_undo(window)                      some were handed back or abandoned
 ///   static constexpr bool needs_stamps        true: the stream stamps arrivals
 ///   static constexpr bool needs_weights       true: the stream must have a weight function
-///   static constexpr bool overlaps            true: its windows share items, so they commit in
-///   order static constexpr Combines combines        where it can be a part of any_of and all_of
+///   static constexpr bool overlaps            true: its windows share items and commit in order
+///   static constexpr Combines combines        where it can be a part of any_of and all_of
 ///   static constexpr bool takes_marks         it reads (and forgets) Pending::marks
 ///   static constexpr bool narrows             it relies on Readiness::before: not for by_key
 ///   void on_retune(std::function<void()> f)   a limit can change while running; call f then
@@ -48,13 +55,6 @@ namespace microbatch {
 ///                 .limit = 2, .at_items = 2};
 ///       }
 ///     };
-/// Where an emitter has a meaning as a part of others; default: both.
-enum class Combines : std::uint8_t {
-  both,
-  any_of,  ///< while it waits, nothing that all_of's other parts wait for could come
-  none,    ///< it chooses its items itself
-};
-
 template <class E, class T>
 concept WindowEmitter =
     std::move_constructible<E> && requires(E& emitter, Pending<T>& pending, TimePoint now) {

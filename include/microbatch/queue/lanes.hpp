@@ -309,13 +309,16 @@ class Lanes {
     const std::uint64_t head = lane.head();
     const std::uint64_t at = into.end_position();
     const std::size_t swept = lane.sweep(into, tail, n, until, taken_);
-    between_.place(&lane, head, lane.head(), at, into.marks);
+    place_marks(lane, head, at, into);
     return swept;
   }
   /// Marks of lanes that the sweep had nothing to take from.
   void take_marks(Backlog<T>& into) {
-    for (Lane<T>* lane : view_)
-      between_.place(lane, lane->head(), lane->head(), into.end_position(), into.marks);
+    for (const Lane<T>* lane : view_) place_marks(*lane, lane->head(), into.end_position(), into);
+  }
+  /// Those between what has been swept of a lane since `head`, and now stands from `at` on.
+  void place_marks(const Lane<T>& lane, std::uint64_t head, std::uint64_t at, Backlog<T>& into) {
+    between_.place(&lane, head, lane.head(), at, into.marks);
     if (!into.keeps_marks) into.marks.clear();
   }
 

@@ -96,5 +96,6 @@ TEST_CASE("marks: who does not take them does not collect them", "[windows]") {
   }
   rig.run();
   CHECK(rig.windows.size() == 50);
+  CHECK(detail::CoreOf<Event>::get(rig.stream)->backlog.marks.empty());
   rig.close();
 }
