@@ -19,6 +19,8 @@
 #include "errors.hpp"
 #include "event_time.hpp"
 #include "format.hpp"
+#include "item.hpp"
+#include "item_slots.hpp"
 #include "results.hpp"
 
 namespace microbatch {
@@ -105,6 +107,14 @@ class Window {
 
   /// From 1: how often these items have been handed to the callback, this time included.
   [[nodiscard]] std::uint32_t attempt() const noexcept { return attempt_; }
+  /// Where the source read the i-th item; an offset of -1 where it came from none.
+  [[nodiscard]] Origin origin(std::size_t i) const noexcept {
+    return slots_ == nullptr ? Origin{} : slots_->origin(slot_ + i);
+  }
+  /// Arrival of the i-th item; TimePoint{} on a stream without arrival stamps.
+  [[nodiscard]] TimePoint stamp(std::size_t i) const noexcept {
+    return slots_ == nullptr ? TimePoint{} : slots_->stamp(slot_ + i);
+  }
   /// Asked to stop when the consumer is stopped, or its close runs out of time.
   [[nodiscard]] const std::stop_token& stop_token() const noexcept { return stop_; }
 
@@ -123,10 +133,13 @@ class Window {
 
   /// For the engine and for tests of callbacks.
   Window(std::span<T> items, const detail::WindowInfo& info, std::uint32_t part,
-         std::uint32_t attempt, std::vector<detail::Rejection>& rejections, std::stop_token stop)
+         std::uint32_t attempt, std::vector<detail::Rejection>& rejections, std::stop_token stop,
+         const detail::ItemSlots<T>* slots = nullptr, std::size_t slot = 0)
       : items_(items),
         info_(&info),
         rejections_(&rejections),
+        slots_(slots),
+        slot_(slot),
         stop_(std::move(stop)),
         part_(part),
         attempt_(attempt) {}
@@ -135,6 +148,8 @@ class Window {
   std::span<T> items_;
   const detail::WindowInfo* info_;
   std::vector<detail::Rejection>* rejections_;
+  const detail::ItemSlots<T>* slots_;  // the items' columns; the first item stands at slot_
+  std::size_t slot_;
   std::stop_token stop_;
   std::uint32_t part_;
   std::uint32_t attempt_;

@@ -53,6 +53,10 @@ struct Batch {
   /// The items that end with this window.
   [[nodiscard]] std::size_t owned() const noexcept { return items.size() - copies; }
   [[nodiscard]] bool has_ended(std::size_t i) const noexcept { return !ended.empty() && ended[i]; }
+  /// Null while it has never held an item.
+  [[nodiscard]] const ItemSlots<T>* slots() const noexcept {
+    return items.data() == nullptr ? nullptr : &items.slots();
+  }
   [[nodiscard]] std::span<T> span(const RetryPlan::Part& p) noexcept {
     return {items.data() + p.begin, p.size()};
   }

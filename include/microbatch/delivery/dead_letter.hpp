@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "../core/errors.hpp"
+#include "../core/item.hpp"
 
 namespace microbatch {
 
@@ -21,6 +22,7 @@ struct DeadLetter {
   std::exception_ptr exception;  ///< the same, to rethrow
   std::uint32_t attempts = 0;    ///< how often the item was handed to the callback
   std::uint64_t sequence = 0;    ///< of its window
+  Origin origin{};               ///< where the source read it
 };
 
 /// Receives dead letters, one at a time: any callable with DeadLetter<T>, by reference or by value.

@@ -43,7 +43,8 @@ class Ending {
                         .error = text_of(error),
                         .exception = error,
                         .attempts = attempts,
-                        .sequence = batch.info.sequence});
+                        .sequence = batch.info.sequence,
+                        .origin = batch.items.slots().origin(batch.items.slot(i))});
     } catch (...) {
       settlement_.report(BackgroundError::Where::item, std::current_exception());
       return end(batch, i, i + 1, Outcome::dropped, error, DropCause::move_threw);

@@ -161,7 +161,7 @@ class Flights {
       batch.rejections.clear();
       try {
         Window<T> window(batch.span(batch.part), batch.info, batch.part_number, batch.part.attempts,
-                         batch.rejections, stop);
+                         batch.rejections, stop, batch.slots(), batch.items.slot(batch.part.begin));
         handler_->call(window, *batch.result);
       } catch (...) {
         batch.call_error = std::current_exception();
@@ -272,7 +272,7 @@ class Flights {
     // The items of a window that is still with its callback are nobody else's to look at.
     const std::size_t n = batch.out ? 0 : batch.items.size();
     Window<T> window(std::span<T>(batch.items.data(), n), batch.info, 0, batch.part.attempts,
-                     batch.rejections, {});
+                     batch.rejections, {}, batch.slots(), batch.items.slot(0));
     try {
       if (batch.undone)
         emitter_.on_undo(window);

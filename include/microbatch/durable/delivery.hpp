@@ -1,0 +1,315 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "../streaming.hpp"
+#include "batch_body.hpp"
+#include "durable_stream.hpp"
+#include "term.hpp"
+
+namespace microbatch::detail {
+
+/// From the store to a core stream: takes the lease, loads what is pending, keeps the lease alive,
+/// and begins anew when it was lost. One thread of its own; it sleeps while nothing happens.
+///
+/// Threads: any, all functions.
+template <class T, Storage S, Codec<T> C>
+class Delivery {
+ public:
+  using Core = DurableCore<T, S, C>;
+  using TermOf = Term<T, S, C>;
+  using Start = std::function<Consumer<T>(Stream<T>&, std::shared_ptr<TermOf>)>;
+
+  /// What lives as long as a lease.
+  struct Part {
+    std::shared_ptr<TermOf> term;
+    Stream<T> stream;
+    std::optional<Consumer<T>> consumer;
+  };
+
+  Delivery(std::shared_ptr<Core> core, const DeliveryOptions& options, std::string owner,
+           Start start, std::function<bool()> quiet,
+           std::function<void(const BackgroundError&)> on_error)
+      : core_(std::move(core)),
+        store_(*core_->storage),
+        options_(options),
+        owner_(std::move(owner)),
+        start_(std::move(start)),
+        quiet_(std::move(quiet)),
+        on_error_(std::move(on_error)) {
+    part_ = make_part();  // what cannot work is told here
+    thread_ = std::jthread([this] { run(); });
+  }
+  Delivery(const Delivery&) = delete;
+  Delivery& operator=(const Delivery&) = delete;
+
+  [[nodiscard]] std::shared_ptr<Part> part() {
+    std::lock_guard lock(mutex_);
+    return part_;
+  }
+  [[nodiscard]] bool active() {
+    std::lock_guard lock(mutex_);
+    return active_;
+  }
+  /// Of the terms that have ended.
+  [[nodiscard]] CloseResult<T> earlier() {
+    std::lock_guard lock(mutex_);
+    return {.delivered = earlier_.delivered,
+            .dead_lettered = earlier_.dead_lettered,
+            .abandoned = earlier_.abandoned};
+  }
+
+  /// Everything that was in the store before the call has been loaded; false at the deadline.
+  template <class Meanwhile>
+  bool load_until(std::int64_t head, TimePoint deadline, Meanwhile meanwhile) {
+    std::unique_lock lock(mutex_);
+    while (!stopping_ && (!active_ || next_ < head)) {
+      lock.unlock();
+      meanwhile();
+      lock.lock();
+      if (steady_clock().now() >= deadline) return false;
+      changed_.wait_until(lock,
+                          std::min(deadline, later(steady_clock().now(), std::chrono::milliseconds(20))));
+    }
+    return true;
+  }
+
+  /// Loads no more. The lease is kept alive until finish().
+  void stop_loading() {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    part()->stream.close();
+    changed_.notify_all();
+    store_.wake();
+  }
+  /// Gives up the lease.
+  void finish() {
+    {
+      std::lock_guard lock(mutex_);
+      finished_ = true;
+    }
+    changed_.notify_all();
+    store_.wake();
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  static constexpr std::size_t load_bytes = std::size_t{4} << 20;
+
+  std::shared_ptr<Part> make_part() {
+    auto term = std::make_shared<TermOf>(core_->storage, core_->codec, options_.commit);
+    term->on_lost([this] { changed_.notify_all(); });
+    auto part = std::make_shared<Part>(
+        Part{.term = term,
+             .stream = Stream<T>(StreamOptions<T>{.capacity = options_.capacity}),
+             .consumer = {}});
+    part->consumer.emplace(start_(part->stream, term));
+    return part;
+  }
+
+  [[nodiscard]] bool stopping() {
+    std::lock_guard lock(mutex_);
+    return stopping_;
+  }
+
+  void run() {
+    while (!stopping()) {
+      std::optional<Lease> lease;
+      tried([&] { lease = store_.acquire(owner_, options_.lease); });
+      if (!lease) {
+        pause(options_.lease / 4);
+        continue;
+      }
+      renew_at_ = later(steady_clock().now(), options_.lease / 3);
+      part_->term->begin(lease->token);
+      set_active(true, lease->first);
+      feed();
+      keep_alive();
+      set_active(false, 0);
+      if (part_->term->lost())
+        begin_anew();
+      else
+        tried([&] { store_.release(part_->term->token()); });
+    }
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return finished_; });
+  }
+
+  /// Appends what is pending in the store, until it has to stop.
+  void feed() {
+    auto& core = *CoreOf<T>::get(part_->stream);
+    Lane<T>& lane = core.lanes.acquire();
+    std::vector<StoredBatch> batches;
+    TimePoint drop_at{};
+    while (!stopping() && renew_if_due()) {
+      const std::uint64_t seen = store_.notice();
+      batches.clear();
+      const bool fine = tried([&] {
+        if (options_.drop.drops() && steady_clock().now() >= drop_at) {
+          store_.drop(options_.drop, next_);
+          drop_at = later(steady_clock().now(), std::chrono::seconds(1));
+        }
+        store_.load(next_, load_bytes, batches);
+        for (const StoredBatch& batch : batches) {
+          if (!append(core.admission, lane, batch)) return;
+          set_next(batch.number + 1);
+        }
+      });
+      if (!fine)
+        pause(std::chrono::milliseconds(500));
+      else if (batches.empty())
+        store_.wait(seen, renew_at_);
+    }
+    core.lanes.release(lane);
+  }
+
+  /// False: there is no point in going on.
+  bool append(Admission<T>& admission, Lane<T>& lane, const StoredBatch& batch) {
+    const BatchBody body(batch.body, batch.items);
+    part_->term->loaded(batch);
+    for (std::uint32_t i = 0; i < batch.items; ++i) {
+      if (!batch.settled.empty() && batch.settled[i]) continue;
+      const Origin origin{.partition = 0, .offset = position_of(batch.number, i)};
+      std::optional<T> item = decoded(body[i], origin.offset);
+      while (item) {
+        const auto result =
+            admission.append(lane, std::move(*item), Admission<T>::Wait::as_configured, renew_at_,
+                             {.origin = &origin});
+        if (result == AppendResult::accepted) break;
+        if (result == AppendResult::closed || !renew_if_due()) return false;
+        if (result == AppendResult::full) pause(std::chrono::milliseconds(100));
+        if (stopping()) return false;
+      }
+    }
+    return true;
+  }
+
+  /// Nothing for bytes that the codec does not understand: they become a dead letter as they are.
+  std::optional<T> decoded(std::string_view bytes, Position position) {
+    try {
+      return core_->codec.decode(bytes);
+    } catch (...) {
+      const auto error = std::current_exception();
+      report(error);
+      store_.bury(part_->term->token(), {.position = position,
+                                         .item = std::string(bytes),
+                                         .error = "decode: " + text_of(error)});
+      return {};
+    }
+  }
+
+  /// While what is loaded is drained.
+  void keep_alive() {
+    std::unique_lock lock(mutex_);
+    while (stopping_ && !finished_) {
+      changed_.wait_until(lock, renew_at_, [&] { return finished_; });
+      lock.unlock();
+      const bool held = renew_if_due();
+      lock.lock();
+      if (!held) return;
+    }
+  }
+
+  /// False: the lease is lost.
+  bool renew_if_due() {
+    if (part_->term->lost()) return false;
+    if (steady_clock().now() < renew_at_) return true;
+    try {
+      store_.renew(part_->term->token(), options_.lease);
+      renew_at_ = later(steady_clock().now(), options_.lease / 3);
+    } catch (const LeaseLost&) {
+      report(std::current_exception());
+      part_->term->lose();
+      return false;
+    } catch (...) {  // the store does not answer; whoever can write may take over
+      report(std::current_exception());
+      renew_at_ = later(steady_clock().now(), std::chrono::milliseconds(100));
+    }
+    return true;
+  }
+
+  void begin_anew() {
+    const CloseResult<T> ended = part_->consumer->stop();
+    while (!quiet_()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    auto next = stopping() ? nullptr : make_part();
+    std::lock_guard lock(mutex_);
+    earlier_.delivered += ended.delivered;
+    earlier_.dead_lettered += ended.dead_lettered;
+    earlier_.abandoned += ended.abandoned;
+    if (next) part_ = std::move(next);
+  }
+
+  void set_active(bool active, std::int64_t next) {
+    std::lock_guard lock(mutex_);
+    active_ = active;
+    next_ = next;
+    changed_.notify_all();
+  }
+  void set_next(std::int64_t next) {
+    std::lock_guard lock(mutex_);
+    next_ = next;
+    changed_.notify_all();
+  }
+  void pause(Duration time) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_until(lock, later(steady_clock().now(), time),
+                        [&] { return stopping_ || part_->term->lost(); });
+  }
+
+  template <class F>
+  bool tried(F&& f) {
+    try {
+      f();
+      return true;
+    } catch (const LeaseLost&) {
+      part_->term->lose();
+      report(std::current_exception());
+    } catch (...) {
+      report(std::current_exception());
+    }
+    return false;
+  }
+  void report(const std::exception_ptr& error) noexcept {
+    if (!on_error_) return;
+    try {
+      on_error_({BackgroundError::Where::source, error, text_of(error)});
+    } catch (...) {  // there is nobody left to tell
+    }
+  }
+
+  const std::shared_ptr<Core> core_;
+  S& store_;
+  const DeliveryOptions options_;
+  const std::string owner_;
+  const Start start_;
+  const std::function<bool()> quiet_;
+  const std::function<void(const BackgroundError&)> on_error_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::shared_ptr<Part> part_;  // replaced by the thread alone
+  bool active_ = false;
+  bool stopping_ = false;
+  bool finished_ = false;
+  std::int64_t next_ = 0;  // the batch to be loaded next; the thread's to change
+  CloseResult<T> earlier_;
+  TimePoint renew_at_{};  // the thread's
+  std::jthread thread_;
+};
+
+}  // namespace microbatch::detail

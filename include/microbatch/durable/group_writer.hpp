@@ -1,0 +1,188 @@
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../concepts/codec.hpp"
+#include "../concepts/emitter.hpp"
+#include "../concepts/storage.hpp"
+#include "batch_body.hpp"
+#include "receipt.hpp"
+
+namespace microbatch::detail {
+
+/// An item on its way to the store. Made only when the append is accepted: until then it is a
+/// reference to the caller's item.
+template <class T>
+struct Entry {
+  template <class U>
+  struct Ref {
+    U&& item;
+    ReceiptState* receipt;
+  };
+
+  Entry(T&& i, ReceiptShare r) : item(std::move(i)), receipt(std::move(r)) {}
+  template <class U>
+  Entry(const Ref<U>& ref)  // NOLINT(google-explicit-constructor)
+      : item(std::forward<U>(ref.item)),
+        receipt(ref.receipt != nullptr ? ReceiptShare(*ref.receipt) : ReceiptShare()) {}
+
+  T item;
+  ReceiptShare receipt;
+  /// `told`: it could not be written, and its caller knows. `rejected`: its codec threw.
+  enum class Fate : std::uint8_t { open, told, rejected } fate = Fate::open;
+};
+
+/// The emitter of the group commit: whatever is there, at most n.
+class WhatIsThere {
+ public:
+  explicit WhatIsThere(std::size_t most) noexcept : most_(most) {}
+  template <class T>
+  [[nodiscard]] Readiness window_ready(Pending<T>& pending, TimePoint) const noexcept {
+    return {.ready = !pending.empty(), .reason = Reason::count, .limit = most_, .at_items = 1};
+  }
+
+ private:
+  std::size_t most_;
+};
+
+/// The callback behind the appends: writes a window's items as one transaction, and answers their
+/// receipts.
+///
+/// Where the store fails, whoever waits is told at once, and what nobody waits for is kept and tried
+/// again by the consumer that calls.
+template <class T, class S, class C>
+class GroupWriter {
+ public:
+  GroupWriter(std::shared_ptr<S> store, C codec, std::size_t max_bytes)
+      : store_(std::move(store)), codec_(std::move(codec)), max_bytes_(max_bytes) {}
+
+  void operator()(Window<Entry<T>>& window) {
+    Safety safety = Safety::written;
+    cut_ = 0;
+    for (std::size_t i = 0; i < window.size(); ++i) {
+      Entry<T>& entry = window[i];
+      if (entry.fate == Entry<T>::Fate::told || !encode(window, i)) continue;
+      if (const auto* receipt = entry.receipt.state())
+        safety = std::max(safety, receipt->safety);
+    }
+    finish_batch();
+    if (cut_ == 0) return;
+    std::int64_t first = 0;
+    try {
+      batches_.clear();
+      for (std::size_t k = 0; k < cut_; ++k)
+        batches_.push_back({.items = counts_[k], .body = bodies_[k]});
+      first = store_->append(batches_, safety);
+    } catch (...) {
+      if (refuse_waiting(window, std::current_exception())) throw;
+      return;
+    }
+    answer(window, first);
+  }
+
+ private:
+  /// False: it was refused for good, by its codec.
+  bool encode(Window<Entry<T>>& window, std::size_t i) {
+    const std::size_t before = bytes_.size();
+    try {
+      codec_.encode(std::as_const(window[i].item), bytes_);
+      const std::size_t size = bytes_.size() - before;
+      if (size > BatchBody::max_bytes)
+        throw UsageError(fmt::format("append: an item of {} bytes; a store takes at most {}", size,
+                                     BatchBody::max_bytes));
+      if (before > 0 && (bytes_.size() > max_bytes_ || ends_.size() == max_batch_items)) {
+        last_.assign(bytes_, before);
+        bytes_.resize(before);
+        finish_batch();
+        bytes_.swap(last_);
+      }
+      ends_.push_back(static_cast<std::uint32_t>(bytes_.size()));
+      return true;
+    } catch (...) {
+      bytes_.resize(std::min(before, bytes_.size()));
+      const auto error = std::current_exception();
+      window.reject(i, error);
+      if (!refuse(window[i], error)) window[i].fate = Entry<T>::Fate::rejected;
+      return false;
+    }
+  }
+
+  void finish_batch() {
+    if (ends_.empty()) return;
+    if (bodies_.size() == cut_) {
+      bodies_.emplace_back();
+      counts_.emplace_back();
+    }
+    counts_[cut_] = static_cast<std::uint32_t>(ends_.size());
+    BatchBody::write(ends_, bytes_, bodies_[cut_]);
+    ++cut_;
+    ends_.clear();
+    bytes_.clear();
+  }
+
+  /// Their receipts, by runs that share one.
+  void answer(Window<Entry<T>>& window, std::int64_t batch) {
+    std::size_t k = 0;
+    std::uint32_t index = 0;
+    ReceiptState* state = nullptr;
+    std::size_t run = 0;
+    Position last = -1;
+    for (Entry<T>& entry : window) {
+      if (entry.fate != Entry<T>::Fate::open) continue;
+      if (index == counts_[k]) {
+        ++k;
+        ++batch;
+        index = 0;
+      }
+      if (entry.receipt.state() != state) {
+        if (run > 0) state->answer(run, last, nullptr);
+        state = entry.receipt.state();
+        run = 0;
+      }
+      if (entry.receipt.take() != nullptr) ++run;
+      last = position_of(batch, index++);
+    }
+    if (run > 0) state->answer(run, last, nullptr);
+  }
+
+  /// Tells whoever waits; false if nobody does.
+  static bool refuse(Entry<T>& entry, const std::exception_ptr& error) {
+    ReceiptState* state = entry.receipt.take();
+    if (state == nullptr) return false;
+    entry.fate = Entry<T>::Fate::told;
+    state->answer(1, -1, error);
+    return true;
+  }
+  /// True if some are left for which nobody waits.
+  static bool refuse_waiting(Window<Entry<T>>& window, const std::exception_ptr& error) {
+    bool some_left = false;
+    for (Entry<T>& entry : window) {
+      if (!refuse(entry, error)) some_left = some_left || entry.fate == Entry<T>::Fate::open;
+    }
+    return some_left;
+  }
+
+  std::shared_ptr<S> store_;
+  C codec_;
+  std::size_t max_bytes_;
+
+  // One group; kept for their memory.
+  std::vector<std::uint32_t> ends_;
+  std::string bytes_;
+  std::string last_;
+  std::vector<std::string> bodies_;
+  std::vector<std::uint32_t> counts_;
+  std::size_t cut_ = 0;
+  std::vector<NewBatch> batches_;
+};
+
+}  // namespace microbatch::detail
