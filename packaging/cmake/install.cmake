@@ -7,6 +7,11 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/microbatch)
 install(TARGETS microbatch EXPORT microbatch-targets FILE_SET HEADERS)
 install(EXPORT microbatch-targets NAMESPACE microbatch:: DESTINATION ${package_dir})
 
+if(TARGET microbatch_sqlite)  # the component `sqlite`
+  install(TARGETS microbatch_sqlite EXPORT microbatch-sqlite-targets)
+  install(EXPORT microbatch-sqlite-targets NAMESPACE microbatch:: DESTINATION ${package_dir})
+endif()
+
 configure_package_config_file(
   ${CMAKE_CURRENT_LIST_DIR}/microbatchConfig.cmake.in ${PROJECT_BINARY_DIR}/microbatchConfig.cmake
   INSTALL_DESTINATION ${package_dir})

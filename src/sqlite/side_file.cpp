@@ -1,0 +1,115 @@
+#include "side_file.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/futex.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <climits>
+#include <cstring>
+#include <ctime>
+#include <microbatch/concepts/storage.hpp>
+#include <thread>
+
+namespace microbatch::sqlite {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+std::int64_t steady_now() { return steady_clock().now().time_since_epoch().count(); }
+
+[[noreturn]] void fail(const std::string& path, const char* what) {
+  throw StorageError(fmt::format("{}: {}: {}", path, what, std::strerror(errno)),
+                     errno == ENOSPC || errno == EMFILE || errno == ENFILE);
+}
+
+}  // namespace
+
+SideFile::SideFile(const std::string& database, unsigned mode) : path_(database + "-lock") {
+  static_assert(std::atomic<std::uint32_t>::is_always_lock_free &&
+                std::atomic<std::int64_t>::is_always_lock_free);
+  file_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+  if (file_ < 0) fail(path_, "cannot be opened");
+  struct stat status {};
+  if (fstat(file_, &status) != 0 ||
+      (static_cast<std::size_t>(status.st_size) < sizeof(Shared) &&
+       posix_fallocate(file_, 0, sizeof(Shared)) != 0)) {
+    close(file_);
+    errno = ENOSPC;
+    fail(path_, "cannot be filled");
+  }
+  void* memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED, file_, 0);
+  if (memory == MAP_FAILED) {
+    close(file_);
+    fail(path_, "cannot be mapped");
+  }
+  shared_ = static_cast<Shared*>(memory);
+}
+
+SideFile::~SideFile() {
+  munmap(shared_, sizeof(Shared));
+  close(file_);
+}
+
+SideFile::Writing::Writing(SideFile& file, Duration timeout)
+    : file_(file), here_(file.mutex_, std::defer_lock) {
+  const TimePoint until = detail::later(steady_clock().now(), timeout);
+  const auto too_late = [&] {
+    return StorageError(
+        fmt::format("{}: locked by another writer for more than {} ms", file.path_,
+                    std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count()),
+        true);
+  };
+  if (!here_.try_lock_until(until)) throw too_late();
+  // Somebody in another process waits: it looks every 100 us, so let it have a look first.
+  if (steady_now() - file.shared_->wanted_at.load(std::memory_order_relaxed) < 2'000'000)
+    std::this_thread::sleep_for(300us);
+  for (Duration wait = 100us; flock(file.file_, LOCK_EX | LOCK_NB) != 0;) {
+    if (errno != EWOULDBLOCK && errno != EINTR) fail(file.path_, "cannot be locked");
+    const TimePoint now = steady_clock().now();
+    if (now >= until) throw too_late();
+    file.shared_->wanted_at.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+    std::this_thread::sleep_for(wait);
+    if (until - now < timeout - 20ms) wait = std::min<Duration>(wait * 2, 1ms);
+  }
+  // We have it; others that wait say so again.
+  file.shared_->wanted_at.store(0, std::memory_order_relaxed);
+}
+
+SideFile::Writing::~Writing() { flock(file_.file_, LOCK_UN); }
+
+std::uint32_t SideFile::bell(std::uint64_t stream) const noexcept {
+  // acquire: with ring(). What is loaded after this is at least what was written before the ring.
+  return shared_->bell[stream % bells].load(std::memory_order_acquire);
+}
+
+void SideFile::ring(std::uint64_t stream) noexcept {
+  auto& bell = shared_->bell[stream % bells];
+  bell.fetch_add(1, std::memory_order_release);  // release: with bell()
+  syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&bell), FUTEX_WAKE, INT_MAX, nullptr, nullptr,
+          0);
+}
+
+void SideFile::wait(std::uint64_t stream, std::uint32_t seen, TimePoint until) noexcept {
+  auto& bell = shared_->bell[stream % bells];
+  while (bell.load(std::memory_order_acquire) == seen) {
+    const Duration left = until - steady_clock().now();
+    if (left <= Duration::zero()) return;
+    const std::int64_t ns = std::min<std::int64_t>(left.count(), 3'600'000'000'000);
+    timespec time{};
+    time.tv_sec = ns / 1'000'000'000;
+    time.tv_nsec = ns % 1'000'000'000;
+    syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&bell), FUTEX_WAIT, seen, &time, nullptr,
+            0);
+  }
+}
+
+}  // namespace microbatch::sqlite
