@@ -73,17 +73,15 @@ class Delivery {
   }
 
   /// Everything that was in the store before the call has been loaded; false at the deadline.
-  template <class Meanwhile>
-  bool load_until(std::int64_t head, TimePoint deadline, Meanwhile meanwhile) {
+  bool load_until(std::int64_t head, TimePoint deadline) {
     std::unique_lock lock(mutex_);
-    while (!stopping_ && (!active_ || next_ < head)) {
-      lock.unlock();
-      meanwhile();
-      lock.lock();
-      if (steady_clock().now() >= deadline) return false;
-      changed_.wait_until(lock,
-                          std::min(deadline, later(steady_clock().now(), std::chrono::milliseconds(20))));
-    }
+    const std::uint64_t question = ++asked_;  // does it hold the lease still?
+    store_.wake();
+    const auto loaded = [&] {
+      return stopping_ || (active_ && answered_ >= question && next_ >= head);
+    };
+    if (deadline != never) return changed_.wait_until(lock, deadline, loaded);
+    changed_.wait(lock, loaded);
     return true;
   }
 
@@ -113,7 +111,10 @@ class Delivery {
 
   std::shared_ptr<Part> make_part() {
     auto term = std::make_shared<TermOf>(core_->storage, core_->codec, options_.commit);
-    term->on_lost([this] { changed_.notify_all(); });
+    term->on_lost([this] {
+      changed_.notify_all();
+      store_.wake();
+    });
     auto part = std::make_shared<Part>(
         Part{.term = term,
              .stream = Stream<T>(StreamOptions<T>{.capacity = options_.capacity}),
@@ -129,15 +130,16 @@ class Delivery {
 
   void run() {
     while (!stopping()) {
-      std::optional<Lease> lease;
-      tried([&] { lease = store_.acquire(owner_, options_.lease); });
-      if (!lease) {
+      const std::uint64_t question = asked();
+      const Lease lease = acquired();
+      if (lease.token == 0) {
         pause(options_.lease / 4);
         continue;
       }
       renew_at_ = later(steady_clock().now(), options_.lease / 3);
-      part_->term->begin(lease->token);
-      set_active(true, lease->first);
+      part_->term->begin(lease.token);
+      answer(question);
+      set_active(true, lease.first);
       feed();
       keep_alive();
       set_active(false, 0);
@@ -156,8 +158,10 @@ class Delivery {
     Lane<T>& lane = core.lanes.acquire();
     std::vector<StoredBatch> batches;
     TimePoint drop_at{};
-    while (!stopping() && renew_if_due()) {
+    while (!stopping()) {
       const std::uint64_t seen = store_.notice();
+      const std::uint64_t question = asked();
+      if (!renew_if_due(question)) break;
       batches.clear();
       const bool fine = tried([&] {
         if (options_.drop.drops() && steady_clock().now() >= drop_at) {
@@ -225,15 +229,32 @@ class Delivery {
     }
   }
 
+  [[nodiscard]] std::uint64_t asked() {
+    std::lock_guard lock(mutex_);
+    return asked_;
+  }
+  void answer(std::uint64_t question) {
+    std::lock_guard lock(mutex_);
+    answered_ = question;
+    changed_.notify_all();
+  }
+
+  /// A token of 0: somebody else has it.
+  Lease acquired() {
+    Lease lease;
+    tried([&] { lease = store_.acquire(owner_, options_.lease).value_or(Lease{}); });
+    return lease;
+  }
+
   /// False: the lease is lost.
-  bool renew_if_due() {
+  bool renew_if_due(std::uint64_t question = 0) {
     if (part_->term->lost()) return false;
-    if (steady_clock().now() < renew_at_) return true;
+    if (steady_clock().now() < renew_at_ && question <= answered_) return true;
     try {
       store_.renew(part_->term->token(), options_.lease);
       renew_at_ = later(steady_clock().now(), options_.lease / 3);
+      if (question > answered_) answer(question);
     } catch (const LeaseLost&) {
-      report(std::current_exception());
       part_->term->lose();
       return false;
     } catch (...) {  // the store does not answer; whoever can write may take over
@@ -244,6 +265,8 @@ class Delivery {
   }
 
   void begin_anew() {
+    report(std::make_exception_ptr(LeaseLost("durable stream '" + std::string(store_.name()) +
+                                             "': the lease was lost; this consumer waits for it")));
     const CloseResult<T> ended = part_->consumer->stop();
     while (!quiet_()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     auto next = stopping() ? nullptr : make_part();
@@ -278,7 +301,6 @@ class Delivery {
       return true;
     } catch (const LeaseLost&) {
       part_->term->lose();
-      report(std::current_exception());
     } catch (...) {
       report(std::current_exception());
     }
@@ -307,6 +329,8 @@ class Delivery {
   bool stopping_ = false;
   bool finished_ = false;
   std::int64_t next_ = 0;  // the batch to be loaded next; the thread's to change
+  std::uint64_t asked_ = 0;     // flushes that want to know whether the lease is held
+  std::uint64_t answered_ = 0;  // the thread's to change
   CloseResult<T> earlier_;
   TimePoint renew_at_{};  // the thread's
   std::jthread thread_;

@@ -81,14 +81,8 @@ class DurableWay final : public DurableConsumer<T>::Way {
 
   bool flush(TimePoint deadline) override {
     if (!flush_within(core_->writer, deadline)) return false;
-    const auto flush_part = [&](TimePoint until) {
-      return flush_within(*delivery_.part()->consumer, until);
-    };
-    if (!delivery_.load_until(core_->storage->head(), deadline, [&] {
-          (void)flush_part(std::min(deadline, later(steady_clock().now(), std::chrono::milliseconds(20))));
-        }))
-      return false;
-    return flush_part(deadline);
+    return delivery_.load_until(core_->storage->head(), deadline) &&
+           flush_within(*delivery_.part()->consumer, deadline);
   }
 
   CloseResult<T> close(TimePoint deadline) override {

@@ -36,6 +36,9 @@ class Term {
   /// Another one holds the lease; nothing more can be committed.
   [[nodiscard]] bool lost() const noexcept { return lost_.load(std::memory_order_acquire); }
   void lose() noexcept { lost_.store(true, std::memory_order_release); }
+  void check() const {
+    if (lost()) throw LeaseLost("durable stream: the lease was lost");
+  }
   void on_lost(std::function<void()> f) { told_ = std::move(f); }
 
   /// The batch's items are about to be appended to the delivery stream.
@@ -89,7 +92,7 @@ class Term {
  private:
   template <class F>
   void guarded(F&& f) {
-    if (lost()) throw LeaseLost("durable stream: the lease was lost");
+    check();
     try {
       f();
     } catch (const LeaseLost&) {
@@ -134,6 +137,7 @@ class Committed {
   Result operator()(Window<T>& window) {
     Result result;
     try {
+      term_->check();
       std::vector<bool> rejected;
       std::uint32_t earlier = 0;
       for (std::size_t i = 0; i < window.size(); ++i)

@@ -1,0 +1,121 @@
+#pragma once
+
+#include <microbatch/durable/durable_streaming.hpp>
+#include <microbatch/durable/memory_storage.hpp>
+#include <microbatch/emitters/count_window.hpp>
+#include <microbatch/sqlite/durable_stream.hpp>
+
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/catch.hpp"
+
+namespace test {
+
+using namespace std::chrono_literals;
+
+/// A folder that goes with the test.
+class Folder {
+ public:
+  Folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "microbatch-XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() { std::filesystem::remove_all(path_); }
+  [[nodiscard]] std::string file(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+/// The stores that the same tests run on. open() is what a new process would do.
+struct MemoryWorld {
+  using Storage = microbatch::MemoryStorage;
+
+  explicit MemoryWorld(bool keep = false) : store(std::make_shared<Storage>("memory", keep)) {}
+  [[nodiscard]] std::shared_ptr<Storage> open() const { return store; }
+  static void add(Storage::Transaction& transaction, const std::string& key, std::int64_t n) {
+    transaction.add(key, n);
+  }
+  [[nodiscard]] std::int64_t total(const std::string& key) const { return store->total(key); }
+
+  std::shared_ptr<Storage> store;
+};
+
+struct SqliteWorld {
+  using Storage = microbatch::sqlite::Storage;
+
+  explicit SqliteWorld(bool k = false) : keep(k) {
+    open()->database().execute("CREATE TABLE totals(key TEXT PRIMARY KEY, n INTEGER)");
+  }
+  [[nodiscard]] std::shared_ptr<Storage> open() const {
+    return std::make_shared<Storage>(
+        std::make_shared<microbatch::sqlite::Database>(folder.file("test.db")), "items",
+        Storage::StreamSettings{.codec = "text", .codec_version = 1, .keep = keep});
+  }
+  static void add(Storage::Transaction& transaction, const std::string& key, std::int64_t n) {
+    transaction.execute(
+        "INSERT INTO totals VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET n = n + excluded.n", key,
+        n);
+  }
+  [[nodiscard]] std::int64_t total(const std::string& key) const {
+    // A statement that fails unless the number is right needs no way to read.
+    for (std::int64_t n = 0; n < 10'000; ++n) {
+      microbatch::sqlite::Transaction transaction;
+      transaction.execute("SELECT CASE WHEN (SELECT coalesce(sum(n), 0) FROM totals WHERE key = ?) "
+                          "= ? THEN 1 ELSE json('wrong') END",
+                          key, n);
+      try {
+        open()->database().execute(transaction, microbatch::Safety::written);
+        return n;
+      } catch (const microbatch::StatementError&) {
+      }
+    }
+    return -1;
+  }
+
+  Folder folder;
+  bool keep;
+};
+
+template <class World>
+using StreamOf = microbatch::DurableStream<std::string, typename World::Storage>;
+template <class World>
+using WindowOf = microbatch::DurableWindow<std::string, typename World::Storage>;
+
+using Strings = std::vector<std::string>;
+
+/// What a callback has seen, in order. Threads: any.
+class Seen {
+ public:
+  template <class W>
+  void add(const W& window) {
+    std::lock_guard lock(mutex_);
+    items_.insert(items_.end(), window.begin(), window.end());
+  }
+  [[nodiscard]] Strings items() const {
+    std::lock_guard lock(mutex_);
+    return items_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  Strings items_;
+};
+
+/// Fast and without chance.
+inline microbatch::FailurePolicy quick_retries() {
+  return {.first_delay = 1ms, .max_delay = 1ms, .jitter = 0};
+}
+
+}  // namespace test
