@@ -168,7 +168,9 @@ class Delivery {
           store_.drop(options_.drop, next_);
           drop_at = later(steady_clock().now(), std::chrono::seconds(1));
         }
+        const std::int64_t head = store_.head();
         store_.load(next_, load_bytes, batches);
+        if (batches.empty() && next_ < head) set_next(head);  // what was there has ended
         for (const StoredBatch& batch : batches) {
           if (!append(core.admission, lane, batch)) return;
           set_next(batch.number + 1);

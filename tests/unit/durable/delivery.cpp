@@ -55,6 +55,17 @@ TEMPLATE_TEST_CASE("what was appended is there after a restart, in order, once",
   CHECK(stream.stored().delivered == 4);
 }
 
+TEMPLATE_TEST_CASE("flush returns where nothing is left of what there was", "[durable]", MemoryWorld,
+                   SqliteWorld) {
+  const TestType world;
+  for (int life = 0; life < 2; ++life) {
+    StreamOf<TestType> stream(world.open());
+    if (life == 0) stream.append("a", synced).get();
+    auto consumer = streaming(stream, CountWindow{1}, [](auto&) {});
+    CHECK(consumer.flush(30s));
+  }
+}
+
 TEMPLATE_TEST_CASE("a transaction takes effect once, however often the callback runs", "[durable]",
                    MemoryWorld, SqliteWorld) {
   const TestType world;
