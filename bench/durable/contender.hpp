@@ -22,7 +22,8 @@ inline std::string item(std::uint64_t i) {
 /// A file name of its own, with nothing there.
 inline std::string fresh(const std::string& folder, const std::string& name) {
   const std::string path = folder + "/" + name;
-  for (const char* suffix : {"", "-wal", "-shm", "-lock"}) std::filesystem::remove_all(path + suffix);
+  for (const char* suffix : {"", "-wal", "-shm", "-lock"})
+    std::filesystem::remove_all(path + suffix);
   return path;
 }
 

@@ -1,5 +1,5 @@
-// How fast are appends that survive a power cut, alone and all the way to a committed window, beside
-// what one would use instead? One machine, one run, items of 100 bytes.
+// How fast are appends that survive a power cut, alone and all the way to a committed window,
+// beside what one would use instead? One machine, one run, items of 100 bytes.
 //
 //   bench_durable [FOLDER] [ITEMS]      on the file system of FOLDER (default: here)
 
@@ -42,7 +42,8 @@ void append_ranges(Items& stream, std::size_t begin, std::size_t end) {
   std::vector<std::string> items;
   for (std::size_t i = begin; i < end; i += bench::group) {
     items.clear();
-    for (std::size_t k = i; k < std::min(end, i + bench::group); ++k) items.push_back(bench::item(k));
+    for (std::size_t k = i; k < std::min(end, i + bench::group); ++k)
+      items.push_back(bench::item(k));
     producer.append_range(items, synced).get();
   }
 }
@@ -60,12 +61,11 @@ double end_to_end(const std::string& folder, std::size_t n) {
   Items stream(bench::fresh(folder, "ours.db"), "items");
   std::atomic<std::size_t> delivered{0};
   const bench::Stopwatch watch;
-  auto consumer = microbatch::streaming(stream, microbatch::CountWindow{4096},
-                                        [&](std::span<const std::string> items) {
-                                          delivered += items.size();
-                                        });
-  on_four_threads(
-      n, [&](std::size_t begin, std::size_t end) { append_ranges(stream, begin, end); });
+  auto consumer =
+      microbatch::streaming(stream, microbatch::CountWindow{4096},
+                            [&](std::span<const std::string> items) { delivered += items.size(); });
+  on_four_threads(n,
+                  [&](std::size_t begin, std::size_t end) { append_ranges(stream, begin, end); });
   consumer.flush();
   const double seconds = watch.seconds();
   consumer.close();
@@ -89,12 +89,11 @@ double first_window_after_reopening(const std::string& folder, std::size_t n) {
   const bench::Stopwatch watch;
   Items stream(path, "items");
   std::atomic<bool> seen{false};
-  auto consumer =
-      microbatch::streaming(stream, microbatch::CountWindow{1000},
-                            [&](std::span<const std::string>) {
-                              seen = true;
-                              seen.notify_one();
-                            });
+  auto consumer = microbatch::streaming(stream, microbatch::CountWindow{1000},
+                                        [&](std::span<const std::string>) {
+                                          seen = true;
+                                          seen.notify_one();
+                                        });
   seen.wait(false);
   const double seconds = watch.seconds();
   (void)consumer.stop();
@@ -141,5 +140,6 @@ int main(int argc, char** argv) {
   fmt::print("reopening with {} pending items\n", n);
   fmt::print("  {:<58}{:>8.1f} ms\n", "to the first window of 1000",
              median([&] { return first_window_after_reopening(folder, n); }));
-  for (const char* name : {"bare", "rows.db", "rocks", "lmdb", "ours.db"}) (void)bench::fresh(folder, name);
+  for (const char* name : {"bare", "rows.db", "rocks", "lmdb", "ours.db"})
+    (void)bench::fresh(folder, name);
 }

@@ -28,7 +28,8 @@ class File {
   }
   ~File() { close(file_); }
   void put(const std::string& bytes) const {
-    require(write(file_, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()), "write");
+    require(write(file_, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()),
+            "write");
     require(fdatasync(file_) == 0, "fdatasync");
   }
 
@@ -60,10 +61,11 @@ double bare_file_one_by_one(const std::string& folder, std::size_t n) {
 double sqlite_row_per_item(const std::string& folder, std::size_t n) {
   sqlite3* db = nullptr;
   require(sqlite3_open(fresh(folder, "rows.db").c_str(), &db) == SQLITE_OK, "sqlite3_open");
-  sqlite3_exec(db,
-               "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE items(id INTEGER "
-               "PRIMARY KEY, body BLOB)",
-               nullptr, nullptr, nullptr);
+  sqlite3_exec(
+      db,
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE items(id INTEGER "
+      "PRIMARY KEY, body BLOB)",
+      nullptr, nullptr, nullptr);
   sqlite3_stmt* insert = nullptr;
   sqlite3_prepare_v2(db, "INSERT INTO items(body) VALUES (?)", -1, &insert, nullptr);
   const Stopwatch watch;

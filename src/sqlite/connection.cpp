@@ -43,7 +43,9 @@ bool may_pass(int code) {
   }
 }
 
-bool ours(const char* table) { return table != nullptr && std::strncmp(table, "microbatch_", 11) == 0; }
+bool ours(const char* table) {
+  return table != nullptr && std::strncmp(table, "microbatch_", 11) == 0;
+}
 
 }  // namespace
 
@@ -55,15 +57,15 @@ void throw_storage_error(const std::string& path, sqlite3* handle, int code) {
                                    path),
                        false);
   const int system = handle != nullptr ? sqlite3_system_errno(handle) : 0;
-  const bool tell_system = system != 0 && ((code & 0xFF) == SQLITE_IOERR || (code & 0xFF) == SQLITE_CANTOPEN);
+  const bool tell_system =
+      system != 0 && ((code & 0xFF) == SQLITE_IOERR || (code & 0xFF) == SQLITE_CANTOPEN);
   throw StorageError(fmt::format("{}: {}{}{}", path, text, advice(code),
                                  tell_system ? fmt::format(": {}", std::strerror(system)) : ""),
                      may_pass(code));
 }
 
 void Query::check(int code) const {
-  if (code != SQLITE_OK)
-    throw_storage_error(path_, sqlite3_db_handle(statement_), code);
+  if (code != SQLITE_OK) throw_storage_error(path_, sqlite3_db_handle(statement_), code);
 }
 Query& Query::bind(std::int64_t value) {
   check(sqlite3_bind_int64(statement_, next_++, value));
@@ -126,15 +128,16 @@ bool Query::is_null(int column) const {
 Connection::Connection(const std::string& path, const FileOptions& options, bool read_only)
     : path_(path) {
   sqlite3* opened = nullptr;
-  const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE |
-                    SQLITE_OPEN_READWRITE;
+  const int flags =
+      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READWRITE;
   const int code = sqlite3_open_v2(path.c_str(), &opened, flags,
                                    options.vfs.empty() ? nullptr : options.vfs.c_str());
   handle_.reset(opened);
   if (code != SQLITE_OK) throw_storage_error(path_, opened, code);
   sqlite3_busy_timeout(
-      opened, static_cast<int>(
-                  std::chrono::duration_cast<std::chrono::milliseconds>(options.busy_timeout).count()));
+      opened,
+      static_cast<int>(
+          std::chrono::duration_cast<std::chrono::milliseconds>(options.busy_timeout).count()));
   sqlite3_db_config(opened, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_db_config(opened, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   sqlite3_set_authorizer(opened, &Connection::authorize, this);

@@ -67,8 +67,9 @@ void FileOptions::check() const {
     throw ConfigError(fmt::format(
         "FileOptions.page_size must be a power of two from 512 to 65536, got {}", page_size));
   if (checkpoint_bytes < page_size || checkpoint_bytes > (std::size_t{1} << 40))
-    throw ConfigError(fmt::format("FileOptions.checkpoint_bytes must be from page_size ({}) to {}, got {}",
-                                  page_size, std::size_t{1} << 40, checkpoint_bytes));
+    throw ConfigError(
+        fmt::format("FileOptions.checkpoint_bytes must be from page_size ({}) to {}, got {}",
+                    page_size, std::size_t{1} << 40, checkpoint_bytes));
 }
 
 Database::Impl::Impl(const std::string& path, FileOptions options)

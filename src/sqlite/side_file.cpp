@@ -39,9 +39,8 @@ SideFile::SideFile(const std::string& database, unsigned mode) : path_(database 
   file_ = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
   if (file_ < 0) fail(path_, "cannot be opened");
   struct stat status {};
-  if (fstat(file_, &status) != 0 ||
-      (static_cast<std::size_t>(status.st_size) < sizeof(Shared) &&
-       posix_fallocate(file_, 0, sizeof(Shared)) != 0)) {
+  if (fstat(file_, &status) != 0 || (static_cast<std::size_t>(status.st_size) < sizeof(Shared) &&
+                                     posix_fallocate(file_, 0, sizeof(Shared)) != 0)) {
     close(file_);
     errno = ENOSPC;
     fail(path_, "cannot be filled");

@@ -40,7 +40,8 @@ struct Progress {
   std::string attempts;  // two bytes per item; empty: none
 
   [[nodiscard]] bool is_settled(std::uint32_t i) const noexcept {
-    return i / 8 < settled.size() && (static_cast<unsigned char>(settled[i / 8]) >> (i % 8) & 1) != 0;
+    return i / 8 < settled.size() &&
+           (static_cast<unsigned char>(settled[i / 8]) >> (i % 8) & 1) != 0;
   }
   /// How many were not before.
   std::uint32_t settle(std::uint32_t items, std::uint32_t begin, std::uint32_t end) {
@@ -130,8 +131,8 @@ struct Storage::State {
   void check_token(Connection& c, std::uint64_t token) const {
     Query query = c.query("SELECT lease_token, lease_owner FROM microbatch_streams WHERE id = ?");
     if (query.bind(id).step() && query.number(0) == static_cast<std::int64_t>(token)) return;
-    throw LeaseLost(fmt::format("{}: stream '{}': the lease was lost to {}", db.path(), name,
-                                query.bytes(1)));
+    throw LeaseLost(
+        fmt::format("{}: stream '{}': the lease was lost to {}", db.path(), name, query.bytes(1)));
   }
 
   std::optional<Progress> progress(Connection& c, std::int64_t number) const {
@@ -209,7 +210,8 @@ struct Storage::State {
       std::int64_t n = 0;
       {
         Query query = c.query(
-            "SELECT key, items FROM microbatch_batches WHERE key BETWEEN ? AND ? ORDER BY key LIMIT "
+            "SELECT key, items FROM microbatch_batches WHERE key BETWEEN ? AND ? ORDER BY key "
+            "LIMIT "
             "1");
         if (!query.bind(key(first)).bind(last_key()).step()) break;
         next = number(query.number(0));
@@ -247,8 +249,8 @@ Storage::Storage(std::shared_ptr<Database> database, const std::string& name,
   state_ = std::make_unique<State>(database_->impl(), name);
   State& state = *state_;
   const auto look = [&](Connection& c) {
-    Query query = c.query(
-        "SELECT id, codec, codec_version, keep FROM microbatch_streams WHERE name = ?");
+    Query query =
+        c.query("SELECT id, codec, codec_version, keep FROM microbatch_streams WHERE name = ?");
     if (!query.bind(std::string_view(name)).step()) return false;
     if (query.bytes(1) != settings.codec ||
         query.number(2) != static_cast<std::int64_t>(settings.codec_version))
@@ -277,8 +279,7 @@ Storage::Storage(std::shared_ptr<Database> database, const std::string& name,
         .bind(wall_now())
         .run();
     if (!look(c) || state.id > most_streams)
-      throw StorageError(
-          fmt::format("{}: more than {} streams", state.db.path(), most_streams));
+      throw StorageError(fmt::format("{}: more than {} streams", state.db.path(), most_streams));
   });
 }
 Storage::~Storage() = default;
@@ -345,8 +346,7 @@ std::int64_t Storage::head() {
 std::optional<Lease> Storage::acquire(std::string_view owner, Duration time) {
   State& state = *state_;
   const auto is_free = [&](Connection& c) {
-    Query query =
-        c.query("SELECT lease_until, lease_boot FROM microbatch_streams WHERE id = ?");
+    Query query = c.query("SELECT lease_until, lease_boot FROM microbatch_streams WHERE id = ?");
     return query.bind(state.id).step() &&
            (query.number(0) <= steady_now() || query.bytes(1) != state.db.boot());
   };
@@ -459,8 +459,8 @@ void Storage::drop(const DropRule& rule, std::int64_t from) {
   std::vector<std::pair<Waiting, bool>> doomed;
   const std::int64_t now = wall_now();
   for (const Waiting& batch : waiting) {
-    const bool old = rule.older_than != Duration::max() &&
-                     now - batch.written_at >= rule.older_than.count();
+    const bool old =
+        rule.older_than != Duration::max() && now - batch.written_at >= rule.older_than.count();
     if (!old && bytes <= rule.max_bytes) break;
     bytes -= static_cast<std::uint64_t>(batch.bytes);
     doomed.emplace_back(batch, old);
@@ -473,8 +473,8 @@ void Storage::drop(const DropRule& rule, std::int64_t from) {
       const std::int64_t items = state.items(c, batch.number);
       if (items < 0) continue;
       const auto progress = state.progress(c, batch.number);
-      (old ? expired : evicted) += static_cast<std::uint64_t>(items) -
-                                   (progress ? progress->settled_count() : 0U);
+      (old ? expired : evicted) +=
+          static_cast<std::uint64_t>(items) - (progress ? progress->settled_count() : 0U);
       c.query("DELETE FROM microbatch_batches WHERE key = ?").bind(state.key(batch.number)).run();
       if (progress) state.forget_progress(c, batch.number);
     }
@@ -493,10 +493,13 @@ std::vector<StoredDeadLetter> Storage::dead_letters(std::int64_t after, std::siz
   return state_->db.read([&](Connection& c) {
     std::vector<StoredDeadLetter> found;
     Query query = c.query(
-        "SELECT id, position, item, error, attempts, died_at, checksum FROM microbatch_dead_letters "
+        "SELECT id, position, item, error, attempts, died_at, checksum FROM "
+        "microbatch_dead_letters "
         "WHERE stream = ? AND id > ? ORDER BY id LIMIT ?");
-    query.bind(state_->id).bind(after).bind(static_cast<std::int64_t>(
-        std::min<std::size_t>(n, std::numeric_limits<std::int32_t>::max())));
+    query.bind(state_->id)
+        .bind(after)
+        .bind(static_cast<std::int64_t>(
+            std::min<std::size_t>(n, std::numeric_limits<std::int32_t>::max())));
     while (query.step()) {
       if (checksum(query.bytes(2), query.number(1), query.number(5)) != query.number(6))
         throw StorageError(fmt::format("{}: corrupt: stream '{}', dead letter {}",
@@ -516,8 +519,7 @@ bool Storage::put_back(std::int64_t id) {
   const bool there = state_->db.write(Safety::synced, [&](Connection& c) {
     std::string body;
     {
-      Query query =
-          c.query("SELECT item FROM microbatch_dead_letters WHERE id = ? AND stream = ?");
+      Query query = c.query("SELECT item FROM microbatch_dead_letters WHERE id = ? AND stream = ?");
       if (!query.bind(id).bind(state_->id).step()) return false;
       const auto size = static_cast<std::uint32_t>(query.bytes(0).size());
       body.assign(reinterpret_cast<const char*>(&size), sizeof size);
@@ -549,7 +551,10 @@ std::uint64_t Storage::replay(Position from) {
     const std::int64_t lowest = state.first(c);
     // Ended batches below `first` have no progress; those between it and `from` stay as they are.
     if (number < lowest) {
-      c.query("UPDATE microbatch_streams SET first = ? WHERE id = ?").bind(number).bind(state.id).run();
+      c.query("UPDATE microbatch_streams SET first = ? WHERE id = ?")
+          .bind(number)
+          .bind(state.id)
+          .run();
     }
     c.query("DELETE FROM microbatch_progress WHERE key BETWEEN ? AND ?")
         .bind(state.key(number))
@@ -575,7 +580,8 @@ StoredCounts Storage::counts() {
     {
       Query query = c.query(
           "SELECT delivered, dead_lettered, expired, evicted, first, (SELECT count(*) FROM "
-          "microbatch_dead_letters d WHERE d.stream = s.id) FROM microbatch_streams s WHERE id = ?");
+          "microbatch_dead_letters d WHERE d.stream = s.id) FROM microbatch_streams s WHERE id = "
+          "?");
       if (!query.bind(state.id).step()) return counts;
       counts.delivered = static_cast<std::uint64_t>(query.number(0));
       counts.dead_lettered = static_cast<std::uint64_t>(query.number(1));
@@ -595,7 +601,8 @@ StoredCounts Storage::counts() {
     Query query = c.query("SELECT settled FROM microbatch_progress WHERE key BETWEEN ? AND ?");
     query.bind(state.key(first)).bind(state.last_key());
     while (query.step())
-      counts.pending -= Progress{.settled = std::string(query.bytes(0)), .attempts = {}}.settled_count();
+      counts.pending -=
+          Progress{.settled = std::string(query.bytes(0)), .attempts = {}}.settled_count();
     return counts;
   });
 }
@@ -607,7 +614,8 @@ std::vector<BatchInfo> Storage::batches(std::int64_t from, std::size_t n) {
     const std::int64_t first = state.first(c);
     Query query = c.query(
         "SELECT b.key, b.items, b.written_at, p.settled FROM microbatch_batches b LEFT JOIN "
-        "microbatch_progress p ON p.key = b.key WHERE b.key BETWEEN ? AND ? ORDER BY b.key LIMIT ?");
+        "microbatch_progress p ON p.key = b.key WHERE b.key BETWEEN ? AND ? ORDER BY b.key LIMIT "
+        "?");
     query.bind(state.key(std::max<std::int64_t>(from, 0)))
         .bind(state.last_key())
         .bind(static_cast<std::int64_t>(
@@ -617,10 +625,10 @@ std::vector<BatchInfo> Storage::batches(std::int64_t from, std::size_t n) {
                      .items = static_cast<std::uint32_t>(query.number(1)),
                      .settled = 0,
                      .written_at = query.number(2)};
-      info.settled = info.number < first
-                         ? info.items
-                         : Progress{.settled = std::string(query.bytes(3)), .attempts = {}}
-                               .settled_count();
+      info.settled =
+          info.number < first
+              ? info.items
+              : Progress{.settled = std::string(query.bytes(3)), .attempts = {}}.settled_count();
       found.push_back(info);
     }
     return found;
@@ -655,9 +663,10 @@ std::vector<Database::StreamInfo> Database::streams() {
   });
   const std::shared_ptr<Database> borrowed(std::shared_ptr<void>(), this);
   for (StreamInfo& info : found)
-    info.counts = Storage(borrowed, info.name,
-                          {.codec = info.codec, .codec_version = info.codec_version, .keep = info.keep})
-                      .counts();
+    info.counts =
+        Storage(borrowed, info.name,
+                {.codec = info.codec, .codec_version = info.codec_version, .keep = info.keep})
+            .counts();
   return found;
 }
 

@@ -60,7 +60,7 @@ struct Item {
 struct Books {
   std::atomic<bool> stop;
   struct Of {
-    std::atomic<std::uint64_t> begun;  // sequences below it may have been appended
+    std::atomic<std::uint64_t> begun;                 // sequences below it may have been appended
     std::atomic<std::uint8_t> synced[2][most_items];  // by stream (once, plain): it was told so
   } of[producers];
   std::atomic<std::uint64_t> broken;
@@ -241,9 +241,9 @@ int supervise() {
   const std::string folder = name;
   const char* given = std::getenv("MICROBATCH_SEED");
   const std::uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 10)
-                       : static_cast<std::uint64_t>(
-                             std::chrono::steady_clock::now().time_since_epoch().count());
+      given != nullptr
+          ? std::strtoull(given, nullptr, 10)
+          : static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
   const std::size_t rounds = stress::scaled(30) - 1;
   fmt::print("durable_kill: {} rounds, seed {}\n", rounds, seed);
   microbatch::detail::SplitMix random(seed);

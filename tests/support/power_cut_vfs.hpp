@@ -36,11 +36,27 @@ class PowerCutDisk {
     files_.clear();
     off_ = false;
     left_ = -1;
+    failing_syncs_ = 0;
+    most_bytes_ = static_cast<std::size_t>(-1);
   }
   /// The power goes at the n-th write or sync from now on.
   void cut_after(std::int64_t n) {
     std::lock_guard lock(mutex_);
     left_ = n;
+  }
+  /// The next sync fails, and what it should have synced is lost at the next power cut.
+  void fail_next_sync() {
+    std::lock_guard lock(mutex_);
+    failing_syncs_ = 1;
+  }
+  /// Writes that would make a file larger than that find no space.
+  void limit_files(std::size_t bytes) {
+    std::lock_guard lock(mutex_);
+    most_bytes_ = bytes;
+  }
+  [[nodiscard]] std::uint64_t syncs() {
+    std::lock_guard lock(mutex_);
+    return syncs_;
   }
   [[nodiscard]] bool is_off() {
     std::lock_guard lock(mutex_);
@@ -182,6 +198,7 @@ class PowerCutDisk {
     File& file = file_of(f);
     const auto begin = static_cast<std::size_t>(at);
     const std::size_t end = begin + static_cast<std::size_t>(n);
+    if (end > h.disk->most_bytes_) return SQLITE_FULL;
     if (file.now.size() < end) file.now.resize(end);
     std::memcpy(file.now.data() + begin, from, static_cast<std::size_t>(n));
     for (std::size_t s = begin / sector; s <= (end - 1) / sector; ++s) file.dirty.insert(s);
@@ -200,12 +217,18 @@ class PowerCutDisk {
     Handle& h = of(f);
     std::lock_guard lock(h.disk->mutex_);
     if (!h.disk->powered(true)) return SQLITE_IOERR_FSYNC;
+    ++h.disk->syncs_;
+    if (h.disk->failing_syncs_ > 0) {
+      --h.disk->failing_syncs_;
+      return SQLITE_IOERR_FSYNC;
+    }
     File& file = file_of(f);
     file.durable.resize(file.now.size());
     for (const std::size_t s : file.dirty) {
       const std::size_t begin = s * sector;
       const std::size_t end = std::min(begin + sector, file.now.size());
-      if (begin < end) std::memcpy(file.durable.data() + begin, file.now.data() + begin, end - begin);
+      if (begin < end)
+        std::memcpy(file.durable.data() + begin, file.now.data() + begin, end - begin);
     }
     file.dirty.clear();
     return SQLITE_OK;
@@ -337,6 +360,9 @@ class PowerCutDisk {
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<File>> files_;
   std::int64_t left_ = -1;
+  int failing_syncs_ = 0;
+  std::size_t most_bytes_ = static_cast<std::size_t>(-1);
+  std::uint64_t syncs_ = 0;
   bool off_ = false;
   sqlite3_vfs vfs_{};
 };

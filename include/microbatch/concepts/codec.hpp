@@ -12,7 +12,8 @@ namespace microbatch {
 ///   name(), version()     recorded with the stream; a stream is opened only with the codec that
 ///                         wrote it. A changed encoding is a new version.
 ///   encode(item, out)     appends the item's bytes to `out`; the storage knows where they end
-///   decode(bytes)         gives back the item; it throws on bytes that encode() cannot have written
+///   decode(bytes)         gives back the item; it throws on bytes that encode() cannot have
+///   written
 ///
 /// encode() and decode() are called by several threads at once. What encode() throws refuses the
 /// item.

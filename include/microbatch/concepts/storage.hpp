@@ -87,14 +87,14 @@ struct StoredBatch {
   std::int64_t written_at = 0;  ///< wall clock, nanoseconds since 1970
   TimePoint arrived_at{};       ///< steady clock; TimePoint{} where it was before a reboot
   std::string body{};
-  std::vector<bool> settled{};          ///< by item; empty: none is
+  std::vector<bool> settled{};            ///< by item; empty: none is
   std::vector<std::uint16_t> attempts{};  ///< failed ones, by item; empty: none
 };
 
 /// The right to consume a stream, until somebody else takes it.
 struct Lease {
-  std::uint64_t token = 0;    ///< grows with every holder; an older one is refused
-  std::int64_t first = 0;     ///< nothing below this batch is pending
+  std::uint64_t token = 0;  ///< grows with every holder; an older one is refused
+  std::int64_t first = 0;   ///< nothing below this batch is pending
 };
 
 /// An item that could not be delivered, as the store keeps it.

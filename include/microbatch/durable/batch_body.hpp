@@ -33,7 +33,8 @@ class BatchBody {
   BatchBody(std::string_view body, std::uint32_t items) : items_(items) {
     const std::size_t table = std::size_t{items} * sizeof(std::uint32_t);
     if (items > max_batch_items || body.size() < table)
-      throw StorageError(fmt::format("corrupt: a batch of {} items in {} bytes", items, body.size()));
+      throw StorageError(
+          fmt::format("corrupt: a batch of {} items in {} bytes", items, body.size()));
     ends_ = body.substr(0, table);
     bytes_ = body.substr(table);
     std::uint32_t last = 0;
@@ -45,8 +46,8 @@ class BatchBody {
       last = end;
     }
     if (last != bytes_.size())
-      throw StorageError(fmt::format("corrupt: a batch's last item ends at byte {} of {}", last,
-                                     bytes_.size()));
+      throw StorageError(
+          fmt::format("corrupt: a batch's last item ends at byte {} of {}", last, bytes_.size()));
   }
 
   [[nodiscard]] std::uint32_t items() const noexcept { return items_; }

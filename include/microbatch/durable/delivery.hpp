@@ -212,9 +212,9 @@ class Delivery {
     } catch (...) {
       const auto error = std::current_exception();
       report(error);
-      store_.bury(part_->term->token(), {.position = position,
-                                         .item = std::string(bytes),
-                                         .error = "decode: " + text_of(error)});
+      store_.bury(
+          part_->term->token(),
+          {.position = position, .item = std::string(bytes), .error = "decode: " + text_of(error)});
       return {};
     }
   }
@@ -330,7 +330,7 @@ class Delivery {
   bool active_ = false;
   bool stopping_ = false;
   bool finished_ = false;
-  std::int64_t next_ = 0;  // the batch to be loaded next; the thread's to change
+  std::int64_t next_ = 0;       // the batch to be loaded next; the thread's to change
   std::uint64_t asked_ = 0;     // flushes that want to know whether the lease is held
   std::uint64_t answered_ = 0;  // the thread's to change
   CloseResult<T> earlier_;

@@ -34,7 +34,8 @@ class DurableAppends {
   }
   /// Never waits.
   [[nodiscard]] AppendResult try_append(T&& item) {
-    return put(std::move(item), [](auto& in, auto&& entry) { return in.try_append(std::move(entry)); });
+    return put(std::move(item),
+               [](auto& in, auto&& entry) { return in.try_append(std::move(entry)); });
   }
   /// Waits for room at most that long.
   template <class Rep, class Period>
@@ -89,10 +90,10 @@ class DurableAppends {
   template <std::ranges::input_range R>
   RangeResult put_range(R& range, ReceiptState* receipt) {
     using U = std::ranges::range_reference_t<R>;
-    return inner().append_range(range | std::views::transform([receipt](U&& item) {
-                                  return typename Entry<T>::template Ref<U>{
-                                      std::forward<U>(item), receipt};
-                                }));
+    return inner().append_range(
+        range | std::views::transform([receipt](U&& item) {
+          return typename Entry<T>::template Ref<U>{std::forward<U>(item), receipt};
+        }));
   }
   template <std::ranges::input_range R>
   Receipt put_range(R& range, Safety safety) {
@@ -123,26 +124,26 @@ class DurableCore {
         codec(std::move(item_codec)),
         entries((options.check(), StreamOptions<Entry<T>>{.capacity = options.capacity,
                                                           .overflow = options.overflow})),
-        writer(streaming(
-            entries, WhatIsThere(options.group_items),
-            GroupWriter<T, S, C>(storage, codec, options.batch_bytes),
-            {.executor = options.executor,
-             .max_kept_dead_letters = options.capacity,
-             .on_failure = {.max_attempts = 1,
-                            .first_delay = std::chrono::milliseconds(10),
-                            .max_delay = std::chrono::milliseconds(500),
-                            .isolate = Isolate::off,
-                            .classify =
-                                [](const std::exception_ptr& error) {
-                                  try {
-                                    std::rethrow_exception(error);
-                                  } catch (const StorageError& e) {
-                                    return e.may_pass() ? Failure::transient : Failure::poison;
-                                  } catch (...) {
-                                    return Failure::poison;
-                                  }
-                                }},
-             .on_error = options.on_error})) {}
+        writer(streaming(entries, WhatIsThere(options.group_items),
+                         GroupWriter<T, S, C>(storage, codec, options.batch_bytes),
+                         {.executor = options.executor,
+                          .max_kept_dead_letters = options.capacity,
+                          .on_failure = {.max_attempts = 1,
+                                         .first_delay = std::chrono::milliseconds(10),
+                                         .max_delay = std::chrono::milliseconds(500),
+                                         .isolate = Isolate::off,
+                                         .classify =
+                                             [](const std::exception_ptr& error) {
+                                               try {
+                                                 std::rethrow_exception(error);
+                                               } catch (const StorageError& e) {
+                                                 return e.may_pass() ? Failure::transient
+                                                                     : Failure::poison;
+                                               } catch (...) {
+                                                 return Failure::poison;
+                                               }
+                                             }},
+                          .on_error = options.on_error})) {}
 
   std::shared_ptr<S> storage;
   C codec;
@@ -175,7 +176,7 @@ class DurableProducer : public detail::DurableAppends<T, DurableProducer<T>> {
 /// How a durable stream was closed.
 template <class T>
 struct DurableCloseResult {
-  std::uint64_t written = 0;   ///< items, since it was opened
+  std::uint64_t written = 0;  ///< items, since it was opened
   bool timed_out = false;
   std::vector<T> unwritten{};  ///< queued, and the store did not take them; yours again
 };
@@ -186,16 +187,16 @@ struct DurableCloseResult {
 /// Use when an item must not be lost with the process, or when producers and consumer are different
 /// processes. Not for speed alone: Stream is a hundred times as fast.
 /// Threads: any, all functions. Appends of all threads are grouped into one transaction.
-/// Guarantees: an item whose receipt says `synced` survives a power cut, `written` a kill -9; either
-/// is delivered at least once, and once in effect where the callback uses window.transaction().
-/// Errors: StorageError, ConfigError when it is opened; a receipt's get() later on.
+/// Guarantees: an item whose receipt says `synced` survives a power cut, `written` a kill -9;
+/// either is delivered at least once, and once in effect where the callback uses
+/// window.transaction(). Errors: StorageError, ConfigError when it is opened; a receipt's get()
+/// later on.
 template <class T, Storage S, Codec<T> C = DefaultCodec<T>>
 class DurableStream : public detail::DurableAppends<T, DurableStream<T, S, C>> {
  public:
   using value_type = T;
 
-  explicit DurableStream(std::shared_ptr<S> store, const DurableOptions& options = {},
-                         C codec = {})
+  explicit DurableStream(std::shared_ptr<S> store, const DurableOptions& options = {}, C codec = {})
       : core_((detail::require_item<T>(), std::make_unique<detail::DurableCore<T, S, C>>(
                                               std::move(store), std::move(codec), options))) {}
 
@@ -230,9 +231,11 @@ class DurableStream : public detail::DurableAppends<T, DurableStream<T, S, C>> {
   DurableCloseResult<T> result_of(CloseResult<detail::Entry<T>> closed) {
     DurableCloseResult<T> result{.written = closed.delivered, .timed_out = closed.timed_out};
     for (auto& entry : closed.handed_back)
-      if (entry.fate != detail::Entry<T>::Fate::told) result.unwritten.push_back(std::move(entry.item));
+      if (entry.fate != detail::Entry<T>::Fate::told)
+        result.unwritten.push_back(std::move(entry.item));
     for (auto& letter : core_->writer.take_dead_letters())
-      if (letter.item.fate != detail::Entry<T>::Fate::told) result.unwritten.push_back(std::move(letter.item.item));
+      if (letter.item.fate != detail::Entry<T>::Fate::told)
+        result.unwritten.push_back(std::move(letter.item.item));
     return result;
   }
 

@@ -39,7 +39,9 @@ class DurableWindow {
   /// The position of its first item: stable, so a receiver that keeps the highest position it has
   /// seen recognises what comes again after a crash, also where the windows are cut otherwise.
   [[nodiscard]] Position sequence() const noexcept { return empty() ? -1 : position(0); }
-  [[nodiscard]] Position position(std::size_t i) const noexcept { return window_->origin(i).offset; }
+  [[nodiscard]] Position position(std::size_t i) const noexcept {
+    return window_->origin(i).offset;
+  }
   /// As Window::attempt, and the failed attempts of earlier processes with any of these items.
   [[nodiscard]] std::uint32_t attempt() const noexcept { return window_->attempt() + earlier_; }
   [[nodiscard]] std::uint32_t part() const noexcept { return window_->part(); }

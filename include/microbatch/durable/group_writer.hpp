@@ -57,8 +57,8 @@ class WhatIsThere {
 /// The callback behind the appends: writes a window's items as one transaction, and answers their
 /// receipts.
 ///
-/// Where the store fails, whoever waits is told at once, and what nobody waits for is kept and tried
-/// again by the consumer that calls.
+/// Where the store fails, whoever waits is told at once, and what nobody waits for is kept and
+/// tried again by the consumer that calls.
 template <class T, class S, class C>
 class GroupWriter {
  public:
@@ -71,8 +71,7 @@ class GroupWriter {
     for (std::size_t i = 0; i < window.size(); ++i) {
       Entry<T>& entry = window[i];
       if (entry.fate == Entry<T>::Fate::told || !encode(window, i)) continue;
-      if (const auto* receipt = entry.receipt.state())
-        safety = std::max(safety, receipt->safety);
+      if (const auto* receipt = entry.receipt.state()) safety = std::max(safety, receipt->safety);
     }
     finish_batch();
     if (cut_ == 0) return;

@@ -94,7 +94,8 @@ class MemoryStorage {
     changed();
   }
 
-  void settle(std::uint64_t token, std::span<const ItemRun> runs, Transaction& transaction, Safety) {
+  void settle(std::uint64_t token, std::span<const ItemRun> runs, Transaction& transaction,
+              Safety) {
     std::lock_guard lock(mutex_);
     check_token(token);
     counts_.delivered += end_items(runs);
@@ -228,8 +229,7 @@ class MemoryStorage {
   };
 
   static std::int64_t wall_now() {
-    return std::chrono::duration_cast<Duration>(
-               std::chrono::system_clock::now().time_since_epoch())
+    return std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch())
         .count();
   }
   static TimePoint later(std::chrono::steady_clock::time_point now, Duration time) {

@@ -18,11 +18,11 @@ namespace microbatch {
 
 /// Settings of a durable stream: how it is written.
 struct DurableOptions {
-  std::size_t capacity = 65'536;           ///< items appended and not yet written
-  Overflow overflow = Overflow::block;     ///< what an append beyond it does
-  std::size_t group_items = 16'384;        ///< at most so many items in one transaction
-  std::size_t batch_bytes = 1'000'000;     ///< at most so large a row, unless one item is larger
-  AnyExecutor executor{};  ///< runs the writing; default: one thread of its own
+  std::size_t capacity = 65'536;        ///< items appended and not yet written
+  Overflow overflow = Overflow::block;  ///< what an append beyond it does
+  std::size_t group_items = 16'384;     ///< at most so many items in one transaction
+  std::size_t batch_bytes = 1'000'000;  ///< at most so large a row, unless one item is larger
+  AnyExecutor executor{};               ///< runs the writing; default: one thread of its own
   std::function<void(const BackgroundError&)> on_error{};  ///< what happens in the background
 
   void check() const {
@@ -38,8 +38,8 @@ struct DurableOptions {
 
 /// Settings of a durable stream's consumer beyond those of any consumer.
 struct DeliveryOptions {
-  std::size_t capacity = 65'536;      ///< items loaded and not yet settled
-  Safety commit = Safety::written;    ///< `synced`: no window comes again after a power cut, either
+  std::size_t capacity = 65'536;    ///< items loaded and not yet settled
+  Safety commit = Safety::written;  ///< `synced`: no window comes again after a power cut, either
   Duration lease = std::chrono::seconds(10);  ///< a holder that is silent for so long has lost it
   DropRule drop{};  ///< what is dropped before it is loaded: expire_after, max_bytes
 
@@ -48,8 +48,8 @@ struct DeliveryOptions {
     if (commit == Safety::queued)
       throw ConfigError("DeliveryOptions.commit must be Safety::written or Safety::synced");
     if (lease < std::chrono::milliseconds(100))
-      throw ConfigError(fmt::format("DeliveryOptions.lease must be at least 100 ms, got {} ns",
-                                    lease.count()));
+      throw ConfigError(
+          fmt::format("DeliveryOptions.lease must be at least 100 ms, got {} ns", lease.count()));
     if (drop.older_than <= Duration::zero())
       throw ConfigError("DeliveryOptions.drop.older_than must be above 0 ns");
   }

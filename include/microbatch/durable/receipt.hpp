@@ -124,9 +124,10 @@ class ReceiptShare {
   }
   ~ReceiptShare() {
     if (state_ == nullptr) return;
-    state_->answer(1, -1,
-                   std::make_exception_ptr(NotDelivered(
-                       Outcome::handed_back, "append: dropped, or closed, before the item was written")));
+    state_->answer(
+        1, -1,
+        std::make_exception_ptr(NotDelivered(
+            Outcome::handed_back, "append: dropped, or closed, before the item was written")));
   }
 
   [[nodiscard]] ReceiptState* state() const noexcept { return state_; }

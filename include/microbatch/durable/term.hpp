@@ -119,7 +119,7 @@ struct Committing {
   std::optional<std::conditional_t<std::is_void_v<R>, Nothing, R>> value{};
   std::vector<ItemRun> runs{};
   typename S::Transaction transaction{};
-  bool put = false;        ///< the user's sink has it
+  bool put = false;  ///< the user's sink has it
   bool committed = false;
 };
 

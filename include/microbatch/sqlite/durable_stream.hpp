@@ -36,11 +36,10 @@ class DurableStream : public microbatch::DurableStream<T, Storage, C> {
                       std::move(codec)) {}
   DurableStream(std::shared_ptr<Database> database, const std::string& name,
                 const StreamOptions& options = {}, C codec = {})
-      : Base(std::make_shared<Storage>(
-                 std::move(database), name,
-                 Storage::StreamSettings{.codec = std::string(codec.name()),
-                                         .codec_version = codec.version(),
-                                         .keep = options.keep}),
+      : Base(std::make_shared<Storage>(std::move(database), name,
+                                       Storage::StreamSettings{.codec = std::string(codec.name()),
+                                                               .codec_version = codec.version(),
+                                                               .keep = options.keep}),
              options.append, codec) {}
 };
 

@@ -17,11 +17,11 @@ namespace microbatch::sqlite {
 
 /// Settings of a file.
 struct FileOptions {
-  unsigned mode = 0600;       ///< of a file that is created
-  Duration busy_timeout = std::chrono::seconds(5);  ///< how long to wait for another writer
+  unsigned mode = 0600;                                  ///< of a file that is created
+  Duration busy_timeout = std::chrono::seconds(5);       ///< how long to wait for another writer
   std::size_t checkpoint_bytes = std::size_t{16} << 20;  ///< the log is copied back beyond it
-  std::size_t page_size = 8192;  ///< of a file that is created
-  std::string vfs{};             ///< SQLite's name of another file system; empty: the default one
+  std::size_t page_size = 8192;                          ///< of a file that is created
+  std::string vfs{};  ///< SQLite's name of another file system; empty: the default one
 
   void check() const;
 };

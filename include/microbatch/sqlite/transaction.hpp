@@ -34,8 +34,9 @@ template <class V>
     const std::span<const std::byte> bytes(value);
     return std::vector<std::byte>(bytes.begin(), bytes.end());
   } else {
-    static_assert(std::same_as<U, Value>,
-                  "microbatch: a statement's argument is nullptr, a number, text, bytes or a Value");
+    static_assert(
+        std::same_as<U, Value>,
+        "microbatch: a statement's argument is nullptr, a number, text, bytes or a Value");
     return std::forward<V>(value);
   }
 }

@@ -55,8 +55,8 @@ TEMPLATE_TEST_CASE("what was appended is there after a restart, in order, once",
   CHECK(stream.stored().delivered == 4);
 }
 
-TEMPLATE_TEST_CASE("flush returns where nothing is left of what there was", "[durable]", MemoryWorld,
-                   SqliteWorld) {
+TEMPLATE_TEST_CASE("flush returns where nothing is left of what there was", "[durable]",
+                   MemoryWorld, SqliteWorld) {
   const TestType world;
   for (int life = 0; life < 2; ++life) {
     StreamOf<TestType> stream(world.open());
@@ -71,13 +71,13 @@ TEMPLATE_TEST_CASE("a transaction takes effect once, however often the callback 
   const TestType world;
   StreamOf<TestType> stream(world.open());
   int calls = 0;
-  auto consumer = streaming(
-      stream, CountWindow{4},
-      [&](WindowOf<TestType>& window) {
-        TestType::add(window.transaction(), "items", static_cast<std::int64_t>(window.size()));
-        if (++calls < 3) throw std::runtime_error("not yet");
-      },
-      {.on_failure = quick_retries()});
+  auto consumer = streaming(stream, CountWindow{4},
+                            [&](WindowOf<TestType>& window) {
+                              TestType::add(window.transaction(), "items",
+                                            static_cast<std::int64_t>(window.size()));
+                              if (++calls < 3) throw std::runtime_error("not yet");
+                            },
+                            {.on_failure = quick_retries()});
   (void)stream.append_range(Strings{"a", "b", "c", "d"});
   consumer.flush();
   CHECK(calls == 3);
@@ -91,19 +91,20 @@ TEMPLATE_TEST_CASE("a poison item becomes a dead letter of the store, and can be
   std::atomic<bool> cured{false};
   Seen seen;
   std::atomic<int> told{0};
-  auto consumer = streaming(
-      stream, CountWindow{8},
-      [&](WindowOf<TestType>& window) {
-        for (const auto& item : window)
-          if (item == "bad" && !cured) throw std::runtime_error("cannot digest it");
-        seen.add(window);
-        TestType::add(window.transaction(), "items", static_cast<std::int64_t>(window.size()));
-      },
-      {.dead_letters = [&](microbatch::DeadLetter<std::string>&) { ++told; },
-       .on_failure = {.max_attempts = 1,
-                      .first_delay = 1ms,
-                      .max_delay = 1ms,
-                      .isolate = microbatch::Isolate::always}});
+  auto consumer = streaming(stream, CountWindow{8},
+                            [&](WindowOf<TestType>& window) {
+                              for (const auto& item : window)
+                                if (item == "bad" && !cured)
+                                  throw std::runtime_error("cannot digest it");
+                              seen.add(window);
+                              TestType::add(window.transaction(), "items",
+                                            static_cast<std::int64_t>(window.size()));
+                            },
+                            {.dead_letters = [&](microbatch::DeadLetter<std::string>&) { ++told; },
+                             .on_failure = {.max_attempts = 1,
+                                            .first_delay = 1ms,
+                                            .max_delay = 1ms,
+                                            .isolate = microbatch::Isolate::always}});
   (void)stream.append_range(Strings{"a", "b", "c", "bad", "d", "e", "f", "g"});
   consumer.flush();
   Strings delivered = seen.items();
@@ -207,13 +208,12 @@ TEMPLATE_TEST_CASE("failed attempts are counted across restarts", "[durable]", M
     stream.append("a", synced).get();
     std::promise<void> failed_twice;
     int calls = 0;
-    auto consumer = streaming(
-        stream, CountWindow{1},
-        [&](WindowOf<TestType>&) {
-          if (++calls == 3) failed_twice.set_value();
-          throw microbatch::TransientError("out of order");
-        },
-        {.on_failure = quick_retries()});
+    auto consumer = streaming(stream, CountWindow{1},
+                              [&](WindowOf<TestType>&) {
+                                if (++calls == 3) failed_twice.set_value();
+                                throw microbatch::TransientError("out of order");
+                              },
+                              {.on_failure = quick_retries()});
     failed_twice.get_future().wait();
     (void)consumer.stop();
   }
@@ -225,29 +225,29 @@ TEMPLATE_TEST_CASE("failed attempts are counted across restarts", "[durable]", M
   CHECK(attempt >= 3);  // two or more before, and this one
 }
 
-TEMPLATE_TEST_CASE("a consumer that has lost its lease cannot commit, and begins anew",
-                   "[durable]", MemoryWorld, SqliteWorld) {
+TEMPLATE_TEST_CASE("a consumer that has lost its lease cannot commit, and begins anew", "[durable]",
+                   MemoryWorld, SqliteWorld) {
   const TestType world;
   StreamOf<TestType> stream(world.open());
   std::promise<void> inside;
   std::promise<void> go_on;
   std::atomic<int> calls{0};
   std::atomic<int> lost{0};
-  auto consumer = streaming(
-      stream, CountWindow{2},
-      [&](WindowOf<TestType>& window) {
-        TestType::add(window.transaction(), "items", static_cast<std::int64_t>(window.size()));
-        if (calls++ == 0) {
-          inside.set_value();
-          go_on.get_future().wait();
-        }
-      },
-      {.on_failure = quick_retries(),
-       .on_error =
-           [&](const microbatch::BackgroundError& error) {
-             if (error.text.find("lease") != std::string::npos) ++lost;
-           }},
-      {.lease = 200ms});
+  auto consumer = streaming(stream, CountWindow{2},
+                            [&](WindowOf<TestType>& window) {
+                              TestType::add(window.transaction(), "items",
+                                            static_cast<std::int64_t>(window.size()));
+                              if (calls++ == 0) {
+                                inside.set_value();
+                                go_on.get_future().wait();
+                              }
+                            },
+                            {.on_failure = quick_retries(),
+                             .on_error =
+                                 [&](const microbatch::BackgroundError& error) {
+                                   if (error.text.find("lease") != std::string::npos) ++lost;
+                                 }},
+                            {.lease = 200ms});
   stream.append_range(Strings{"a", "b"}, synced).get();
   inside.get_future().wait();
   (void)world.open()->replay(0);  // takes the lease away
@@ -291,13 +291,12 @@ TEMPLATE_TEST_CASE("kept items can be replayed from a position", "[durable]", Me
   StreamOf<TestType> stream(world.open());
   Seen seen;
   std::vector<Position> positions;
-  auto consumer = streaming(
-      stream, CountWindow{1},
-      [&](WindowOf<TestType>& window) {
-        seen.add(window);
-        positions.push_back(window.sequence());
-      },
-      {}, {.lease = 200ms});
+  auto consumer = streaming(stream, CountWindow{1},
+                            [&](WindowOf<TestType>& window) {
+                              seen.add(window);
+                              positions.push_back(window.sequence());
+                            },
+                            {}, {.lease = 200ms});
   (void)stream.append_range(Strings{"a", "b", "c"});
   stream.flush();
   (void)stream.append_range(Strings{"d", "e"});
@@ -318,14 +317,13 @@ TEMPLATE_TEST_CASE("results go to the sink before the window commits", "[durable
   microbatch::testing::RecordingSink<std::size_t> sink;
   sink.fail_next(2);
   int calls = 0;
-  auto consumer = streaming(
-      stream, CountWindow{2},
-      [&](WindowOf<TestType>& window) {
-        ++calls;
-        TestType::add(window.transaction(), "windows", 1);
-        return window.size();
-      },
-      {.sink = std::ref(sink), .on_failure = quick_retries()});
+  auto consumer = streaming(stream, CountWindow{2},
+                            [&](WindowOf<TestType>& window) {
+                              ++calls;
+                              TestType::add(window.transaction(), "windows", 1);
+                              return window.size();
+                            },
+                            {.sink = std::ref(sink), .on_failure = quick_retries()});
   (void)stream.append_range(Strings{"a", "b"});
   consumer.flush();
   CHECK(calls == 1);
@@ -342,12 +340,12 @@ TEMPLATE_TEST_CASE("windows that run side by side each commit their own items", 
   StreamOf<TestType> stream(world.open());
   microbatch::ThreadPool pool(4);
   {
-    auto consumer = streaming(
-        stream, CountWindow{3},
-        [&](WindowOf<TestType>& window) {
-          TestType::add(window.transaction(), "items", static_cast<std::int64_t>(window.size()));
-        },
-        {.executor = pool, .order = order});
+    auto consumer = streaming(stream, CountWindow{3},
+                              [&](WindowOf<TestType>& window) {
+                                TestType::add(window.transaction(), "items",
+                                              static_cast<std::int64_t>(window.size()));
+                              },
+                              {.executor = pool, .order = order});
     for (int i = 0; i < 200; ++i) stream.append(std::to_string(i));
     consumer.flush();
   }
@@ -365,8 +363,8 @@ TEMPLATE_TEST_CASE("more pending items than the capacity are loaded as room come
   Seen seen;
   std::atomic<std::uint64_t> most{0};
   microbatch::DurableConsumer<std::string>* running = nullptr;
-  auto consumer = streaming(
-      stream, CountWindow{7}, [&](auto& window) { seen.add(window); }, {}, {.capacity = 16});
+  auto consumer = streaming(stream, CountWindow{7}, [&](auto& window) { seen.add(window); }, {},
+                            {.capacity = 16});
   running = &consumer;
   const auto stats = running->stats();
   most = stats.pending + stats.in_flight;
@@ -443,21 +441,20 @@ TEST_CASE("a commit that fails is repeated without its callback where results wa
   microbatch::testing::RecordingSink<std::size_t> sink;
   std::atomic<int> calls{0};
   std::atomic<int> failures{0};
-  auto consumer = streaming(
-      stream, CountWindow{1},
-      [&](WindowOf<MemoryWorld>& window) {
-        ++calls;
-        world.store->fail_with(
-            std::make_exception_ptr(microbatch::StorageError("memory: busy", true)));
-        return window.size();
-      },
-      {.sink = std::ref(sink),
-       .on_failure = quick_retries(),
-       .on_error =
-           [&](const microbatch::BackgroundError& error) {
-             if (error.where == microbatch::BackgroundError::Where::sink && ++failures == 2)
-               world.store->fail_with(nullptr);
-           }});
+  auto consumer =
+      streaming(stream, CountWindow{1},
+                [&](WindowOf<MemoryWorld>& window) {
+                  ++calls;
+                  world.store->fail_with(
+                      std::make_exception_ptr(microbatch::StorageError("memory: busy", true)));
+                  return window.size();
+                },
+                {.sink = std::ref(sink),
+                 .on_failure = quick_retries(),
+                 .on_error = [&](const microbatch::BackgroundError& error) {
+                   if (error.where == microbatch::BackgroundError::Where::sink && ++failures == 2)
+                     world.store->fail_with(nullptr);
+                 }});
   stream.append("a", synced).get();
   consumer.flush();
   CHECK(calls == 1);
@@ -466,8 +463,7 @@ TEST_CASE("a commit that fails is repeated without its callback where results wa
   CHECK(stream.stored().pending == 0);
 }
 
-TEST_CASE("an emitter that could never be ready is told when streaming() is called",
-          "[durable]") {
+TEST_CASE("an emitter that could never be ready is told when streaming() is called", "[durable]") {
   const MemoryWorld world;
   StreamOf<MemoryWorld> stream(world.open());
   CHECK_THROWS_AS(streaming(stream, CountWindow{100}, [](auto&) {}, {}, {.capacity = 10}),

@@ -72,9 +72,10 @@ struct SqliteWorld {
     // A statement that fails unless the number is right needs no way to read.
     for (std::int64_t n = 0; n < 10'000; ++n) {
       microbatch::sqlite::Transaction transaction;
-      transaction.execute("SELECT CASE WHEN (SELECT coalesce(sum(n), 0) FROM totals WHERE key = ?) "
-                          "= ? THEN 1 ELSE json('wrong') END",
-                          key, n);
+      transaction.execute(
+          "SELECT CASE WHEN (SELECT coalesce(sum(n), 0) FROM totals WHERE key = ?) "
+          "= ? THEN 1 ELSE json('wrong') END",
+          key, n);
       try {
         open()->database().execute(transaction, microbatch::Safety::written);
         return n;

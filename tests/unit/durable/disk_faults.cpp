@@ -1,0 +1,98 @@
+// Disks that fail: on a VFS of the tests' own.
+
+#include <thread>
+
+#include "support/power_cut_vfs.hpp"
+#include "worlds.hpp"
+
+using namespace test;
+using microbatch::CountWindow;
+using microbatch::StorageError;
+using microbatch::streaming;
+using microbatch::synced;
+using Lines = microbatch::sqlite::DurableStream<std::string>;
+
+namespace {
+
+struct Disk {
+  Disk() { disk.format(); }
+  ~Disk() { disk.format(); }
+  [[nodiscard]] Lines open(microbatch::DurableOptions append = {}) const {
+    return Lines(folder.file("a.db"), "lines",
+                 {.append = std::move(append),
+                  .file = {.busy_timeout = 200ms, .page_size = 1024, .vfs = "power_cut"}});
+  }
+
+  Folder folder;
+  PowerCutDisk& disk = PowerCutDisk::instance();
+};
+
+}  // namespace
+
+TEST_CASE("a full disk: refused at once, what was acknowledged stays, and it goes on with space",
+          "[durable][faults]") {
+  Disk d;
+  auto lines = d.open();
+  lines.append("a", synced).get();
+  d.disk.limit_files(64'000);
+  const std::string large(100'000, 'x');
+  CHECK_THROWS_WITH(lines.append(large, synced).get(),
+                    Catch::Contains(d.folder.file("a.db")) && Catch::Contains("no space left"));
+  CHECK(lines.stored().pending == 1);
+  CHECK(lines.append(large) == microbatch::AppendResult::accepted);  // it waits
+  d.disk.limit_files(10'000'000);
+  lines.flush();
+  CHECK(lines.stored().pending == 2);
+  lines.append("b", synced).get();
+  CHECK(lines.stored().pending == 3);
+}
+
+TEST_CASE("an fsync that fails: the receipt says unknown, and nothing is synced again",
+          "[durable][faults]") {
+  Disk d;
+  {
+    auto lines = d.open();
+    lines.append("a", synced).get();
+    d.disk.fail_next_sync();
+    CHECK_THROWS_WITH(lines.append("b", synced).get(),
+                      Catch::Contains("fsync failed") && Catch::Contains("unknown"));
+    const std::uint64_t syncs = d.disk.syncs();
+    CHECK_THROWS_WITH(lines.append("c", synced).get(), Catch::Contains("fsync failed"));
+    CHECK(d.disk.syncs() == syncs);
+    CHECK(lines.append("queued") == microbatch::AppendResult::accepted);
+    CHECK(lines.close(10s).unwritten == Strings{"queued"});
+  }
+  d.disk.cut_now();
+  d.disk.reboot([] { return false; });
+  auto lines = d.open();
+  Seen seen;
+  auto consumer = streaming(lines, CountWindow{1}, [&](auto& window) { seen.add(window); });
+  lines.append("d", synced).get();
+  consumer.flush();
+  CHECK(seen.items() == Strings{"a", "d"});
+}
+
+TEST_CASE("a commit on a full disk is repeated until there is space, and takes effect once",
+          "[durable][faults]") {
+  Disk d;
+  auto database = std::make_shared<microbatch::sqlite::Database>(
+      d.folder.file("a.db"), microbatch::sqlite::FileOptions{
+                                 .busy_timeout = 200ms, .page_size = 1024, .vfs = "power_cut"});
+  database->execute("CREATE TABLE results(x TEXT)");
+  Lines lines(database, "lines");
+  lines.append("a", synced).get();
+  std::atomic<int> calls{0};
+  auto consumer = streaming(lines, CountWindow{1},
+                            [&](microbatch::sqlite::Window<std::string>& window) {
+                              d.disk.limit_files(++calls < 3 ? 64'000 : 10'000'000);
+                              window.transaction().execute("INSERT INTO results VALUES (?)",
+                                                           std::string(100'000, 'x'));
+                            },
+                            {.on_failure = quick_retries()});
+  consumer.flush();
+  CHECK(calls == 3);
+  microbatch::sqlite::Transaction one;
+  one.execute("SELECT CASE (SELECT count(*) FROM results) WHEN 1 THEN 1 ELSE json('wrong') END");
+  CHECK_NOTHROW(database->execute(one));
+  CHECK(lines.stored().dead_lettered == 0);
+}
