@@ -9,7 +9,7 @@ wanted=${1:-}
 
 source tests/support/setup.sh
 require_toolchain
-wish_for "some examples" header:sqlite3.h header:tbb/tbb.h header:asio.hpp
+wish_for "some examples" header:sqlite3.h header:tbb/tbb.h header:asio.hpp header:nlohmann/json.hpp
 
 cmake --preset examples
 cmake --build --preset examples --parallel "$jobs"

@@ -26,7 +26,7 @@ require "the benchmarks" header:benchmark/benchmark.h
 wish_for "the models of the lock-free parts" header:relacy/relacy.hpp
 wish_for "the test of the pkg-config file" command:pkg-config
 wish_for "the instruction counts" command:valgrind
-wish_for "some examples" header:sqlite3.h header:tbb/tbb.h header:asio.hpp
+wish_for "some examples" header:sqlite3.h header:tbb/tbb.h header:asio.hpp header:nlohmann/json.hpp
 if [[ $preset == clang ]]; then
   require "the preset clang" command:clang++-16
 elif [[ $preset == asan-ubsan ]]; then
