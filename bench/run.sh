@@ -7,7 +7,8 @@
 #   bench/run.sh --json FILE             also writes every median into FILE
 #   bench/run.sh --picture FILE.svg      also draws the throughputs
 #   bench/run.sh --only throughput       or latency, processor, idle, memory
-#   bench/run.sh --operators             windows by key and event time, operators: two minutes
+#   bench/run.sh operators               instead: windows by key and event time, operators; two minutes
+#   bench/run.sh durable [FOLDER]        instead: durable streams, on the file system of FOLDER (default: here)
 #
 # What is missing is installed with apt; a contender that cannot be had is left out.
 set -euo pipefail
@@ -21,14 +22,28 @@ wish_for "some contenders" header:concurrentqueue/concurrentqueue.h header:boost
   header:atomic_queue/atomic_queue.h
 
 cmake --preset bench >/dev/null
-if [[ ${1:-} == --operators ]]; then
-  shift
-  programs=(keyed_windows event_time memory_per_key)
-  cmake --build --preset bench --parallel "$jobs" --target "${programs[@]/#/bench_operators_}" >&2
-  for program in "${programs[@]}"; do "build/bench/bench/operators/bench_operators_$program" "$@"; done
-  exit
-fi
-cmake --build --preset bench --parallel "$jobs" --target bench_compare >&2
-program=$PWD/build/bench/bench/compare/bench_compare
-cd "$here"
-exec "$program" "$@"
+build() { cmake --build --preset bench --parallel "$jobs" --target "$@" >&2; }
+programs=$PWD/build/bench/bench
+
+case ${1:-} in
+  operators)
+    shift
+    names=(keyed_windows event_time memory_per_key)
+    build "${names[@]/#/bench_operators_}"
+    for name in "${names[@]}"; do "$programs/operators/bench_operators_$name" "$@"; done
+    ;;
+  durable)
+    shift
+    require "durable streams" header:sqlite3.h
+    wish_for "some contenders" header:rocksdb/db.h header:lmdb.h
+    cmake --preset bench >/dev/null
+    build bench_durable
+    cd "$here"
+    exec "$programs/durable/bench_durable" "$@"
+    ;;
+  *)
+    build bench_compare
+    cd "$here"
+    exec "$programs/compare/bench_compare" "$@"
+    ;;
+esac

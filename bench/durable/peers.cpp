@@ -6,10 +6,10 @@
 
 #include "contender.hpp"
 
-#if __has_include(<lmdb.h>)
+#ifdef HAS_LMDB
 #include <lmdb.h>
 #endif
-#if __has_include(<rocksdb/db.h>)
+#ifdef HAS_ROCKSDB
 #include <rocksdb/db.h>
 #endif
 
@@ -86,7 +86,7 @@ double sqlite_row_per_item(const std::string& folder, std::size_t n) {
 }
 
 double rocksdb_batches([[maybe_unused]] const std::string& folder, [[maybe_unused]] std::size_t n) {
-#if __has_include(<rocksdb/db.h>)
+#ifdef HAS_ROCKSDB
   rocksdb::Options options;
   options.create_if_missing = true;
   rocksdb::DB* opened = nullptr;
@@ -112,7 +112,7 @@ double rocksdb_batches([[maybe_unused]] const std::string& folder, [[maybe_unuse
 }
 
 double lmdb_batches([[maybe_unused]] const std::string& folder, [[maybe_unused]] std::size_t n) {
-#if __has_include(<lmdb.h>)
+#ifdef HAS_LMDB
   const std::string path = fresh(folder, "lmdb");
   std::filesystem::create_directories(path);
   MDB_env* env = nullptr;

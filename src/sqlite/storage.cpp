@@ -147,6 +147,35 @@ struct Storage::State {
     if (progress.sum(key(number)) != sum) corrupt(number, "what was delivered of it");
     return progress;
   }
+  /// The row of load(); nothing for one that has ended and is kept.
+  std::optional<StoredBatch> batch_in(const Query& row) const {
+    const std::int64_t at = number(row.number(0));
+    const std::string_view body = row.bytes(6);
+    if (checksum(body, row.number(0), row.number(1), row.number(2), row.number(3)) != row.number(5))
+      corrupt(at, "its checksum is wrong");
+    if (row.number(1) < 1 || row.number(1) > max_batch_items)
+      corrupt(at, fmt::format("it has {} items", row.number(1)));
+    StoredBatch batch{.number = at,
+                      .items = static_cast<std::uint32_t>(row.number(1)),
+                      .written_at = row.number(2)};
+    if (row.bytes(4) == db.boot()) batch.arrived_at = TimePoint(Duration(row.number(3)));
+    if (!row.is_null(7)) {
+      const Progress progress = checked(at, row.bytes(7), row.bytes(8), row.number(9));
+      if (progress.settled_count() >= batch.items) return {};
+      if (!progress.settled.empty()) {
+        batch.settled.resize(batch.items);
+        for (std::uint32_t i = 0; i < batch.items; ++i) batch.settled[i] = progress.is_settled(i);
+      }
+      if (!progress.attempts.empty()) {
+        if (progress.attempts.size() != 2 * std::size_t{batch.items})
+          corrupt(at, "its attempts are of another batch");
+        batch.attempts.resize(batch.items);
+        for (std::uint32_t i = 0; i < batch.items; ++i) batch.attempts[i] = progress.attempts_of(i);
+      }
+    }
+    batch.body.assign(body);
+    return batch;
+  }
   void store(Connection& c, std::int64_t number, const Progress& progress) const {
     c.query(
          "INSERT INTO microbatch_progress(key, settled, attempts, checksum) VALUES (?, ?, ?, ?) "
@@ -299,6 +328,7 @@ std::int64_t Storage::append(std::span<const NewBatch> batches, Safety safety) {
 
 void Storage::load(std::int64_t from, std::size_t bytes, std::vector<StoredBatch>& into) {
   State& state = *state_;
+  const std::size_t before = into.size();
   state.db.read([&](Connection& c) {
     Query query = c.query(
         "SELECT b.key, b.items, b.written_at, b.arrived_at, b.boot, b.checksum, b.body, "
@@ -306,35 +336,16 @@ void Storage::load(std::int64_t from, std::size_t bytes, std::vector<StoredBatch
         "LEFT JOIN microbatch_progress p ON p.key = b.key "
         "WHERE b.key BETWEEN ? AND ? ORDER BY b.key");
     query.bind(state.key(std::max<std::int64_t>(from, 0))).bind(state.last_key());
-    std::size_t taken = 0;
-    while (taken < bytes && query.step()) {
-      const std::int64_t number = State::number(query.number(0));
-      const std::string_view body = query.bytes(6);
-      if (checksum(body, query.number(0), query.number(1), query.number(2), query.number(3)) !=
-          query.number(5))
-        state.corrupt(number, "its checksum is wrong");
-      StoredBatch batch{.number = number,
-                        .items = static_cast<std::uint32_t>(query.number(1)),
-                        .written_at = query.number(2)};
-      if (!query.is_null(7)) {
-        const Progress progress =
-            state.checked(number, query.bytes(7), query.bytes(8), query.number(9));
-        if (progress.settled_count() == batch.items) continue;  // kept
-        if (!progress.settled.empty()) {
-          batch.settled.resize(batch.items);
-          for (std::uint32_t i = 0; i < batch.items; ++i) batch.settled[i] = progress.is_settled(i);
-        }
-        if (!progress.attempts.empty()) {
-          batch.attempts.resize(batch.items);
-          for (std::uint32_t i = 0; i < batch.items; ++i)
-            batch.attempts[i] = progress.attempts_of(i);
-        }
+    try {
+      std::size_t taken = 0;
+      while (taken < bytes && query.step()) {
+        std::optional<StoredBatch> batch = state.batch_in(query);
+        if (!batch) continue;
+        taken += std::max<std::size_t>(batch->body.size(), 1);
+        into.push_back(std::move(*batch));
       }
-      if (query.bytes(4) == state.db.boot())
-        batch.arrived_at = TimePoint(Duration(query.number(3)));
-      batch.body.assign(body);
-      taken += std::max<std::size_t>(body.size(), 1);
-      into.push_back(std::move(batch));
+    } catch (const StorageError&) {  // what stands before the damage is served
+      if (into.size() == before) throw;
     }
   });
 }

@@ -19,6 +19,8 @@ debian_package_of() {
     header:benchmark/benchmark.h) echo libbenchmark-dev ;;
     header:relacy/relacy.hpp) echo relacy-dev ;;
     header:sqlite3.h) echo libsqlite3-dev ;;
+    header:rocksdb/db.h) echo librocksdb-dev ;;
+    header:lmdb.h) echo liblmdb-dev ;;
     header:nlohmann/json.hpp) echo nlohmann-json3-dev ;;
     header:tbb/tbb.h) echo libtbb-dev ;;
     header:asio.hpp) echo libasio-dev ;;
