@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "../concepts/codec.hpp"
 #include "../delivery/dead_letter.hpp"
 #include "durable_window.hpp"
 

@@ -37,7 +37,7 @@ TEST_CASE("a window tells each item's origin, also in a part of one, and so does
   CHECK(dead == std::vector<std::int64_t>{5});
 }
 
-TEST_CASE("items that no source brought have no origin; stamps are there on a stamped stream",
+TEST_CASE("items that no source brought have no origin, and stamps only on a stamped stream",
           "[window]") {
   microbatch::Stream<int> stream({.arrival_stamps = true});
   bool right = true;
