@@ -58,32 +58,54 @@ SideFile::~SideFile() {
   close(file_);
 }
 
-SideFile::Writing::Writing(SideFile& file, Duration timeout)
-    : file_(file), here_(file.mutex_, std::defer_lock) {
-  const TimePoint until = detail::later(steady_clock().now(), timeout);
+bool SideFile::hold(TimePoint until) {
+  std::unique_lock lock(mutex_);
+  if (!free_.wait_until(lock, until, [&] { return !held_; })) return false;
+  held_ = true;
+  return true;
+}
+void SideFile::let_go() noexcept {
+  {
+    std::lock_guard lock(mutex_);
+    held_ = false;
+  }
+  free_.notify_one();
+}
+
+SideFile::Writing::Writing(SideFile& file, Duration timeout) : file_(file) {
+  const TimePoint begun = steady_clock().now();
+  const TimePoint until = detail::later(begun, timeout);
   const auto too_late = [&] {
     return StorageError(
         fmt::format("{}: locked by another writer for more than {} ms", file.path_,
                     std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count()),
         true);
   };
-  if (!here_.try_lock_until(until)) throw too_late();
-  // Somebody in another process waits: it looks every 100 us, so let it have a look first.
-  if (steady_now() - file.shared_->wanted_at.load(std::memory_order_relaxed) < 2'000'000)
-    std::this_thread::sleep_for(300us);
-  for (Duration wait = 100us; flock(file.file_, LOCK_EX | LOCK_NB) != 0;) {
-    if (errno != EWOULDBLOCK && errno != EINTR) fail(file.path_, "cannot be locked");
-    const TimePoint now = steady_clock().now();
-    if (now >= until) throw too_late();
-    file.shared_->wanted_at.store(now.time_since_epoch().count(), std::memory_order_relaxed);
-    std::this_thread::sleep_for(wait);
-    if (until - now < timeout - 20ms) wait = std::min<Duration>(wait * 2, 1ms);
+  if (!file.hold(until)) throw too_late();
+  try {
+    // Somebody in another process waits: it looks every 100 us, so let it have a look first.
+    if (steady_now() - file.shared_->wanted_at.load(std::memory_order_relaxed) < 2'000'000)
+      std::this_thread::sleep_for(300us);
+    for (Duration wait = 100us; flock(file.file_, LOCK_EX | LOCK_NB) != 0;) {
+      if (errno != EWOULDBLOCK && errno != EINTR) fail(file.path_, "cannot be locked");
+      const TimePoint now = steady_clock().now();
+      if (now >= until) throw too_late();
+      file.shared_->wanted_at.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+      std::this_thread::sleep_for(wait);
+      if (now - begun > 20ms) wait = std::min<Duration>(wait * 2, 1ms);
+    }
+  } catch (...) {
+    file.let_go();
+    throw;
   }
   // We have it; others that wait say so again.
   file.shared_->wanted_at.store(0, std::memory_order_relaxed);
 }
 
-SideFile::Writing::~Writing() { flock(file_.file_, LOCK_UN); }
+SideFile::Writing::~Writing() {
+  flock(file_.file_, LOCK_UN);
+  file_.let_go();
+}
 
 std::uint32_t SideFile::bell(std::uint64_t stream) const noexcept {
   // acquire: with ring(). What is loaded after this is at least what was written before the ring.

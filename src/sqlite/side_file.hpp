@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -31,7 +32,6 @@ class SideFile {
 
    private:
     SideFile& file_;
-    std::unique_lock<std::timed_mutex> here_;
   };
 
   [[nodiscard]] std::uint32_t bell(std::uint64_t stream) const noexcept;
@@ -40,6 +40,10 @@ class SideFile {
   void wait(std::uint64_t stream, std::uint32_t seen, TimePoint until) noexcept;
 
  private:
+  /// False after that time.
+  [[nodiscard]] bool hold(TimePoint until);
+  void let_go() noexcept;
+
   static constexpr std::size_t bells = 1000;  // streams share them by their number
   struct Shared {
     std::atomic<std::int64_t> wanted_at;  // steady ns: somebody waited for the lock in vain then
@@ -49,7 +53,9 @@ class SideFile {
   std::string path_;
   int file_ = -1;
   Shared* shared_ = nullptr;
-  std::timed_mutex mutex_;  // among the threads of this object
+  std::mutex mutex_;
+  std::condition_variable free_;
+  bool held_ = false;  // by a thread of this object
 };
 
 }  // namespace microbatch::sqlite

@@ -81,8 +81,15 @@ class GroupWriter {
       for (std::size_t k = 0; k < cut_; ++k)
         batches_.push_back({.items = counts_[k], .body = bodies_[k]});
       first = store_->append(batches_, safety);
+    } catch (const StorageError& error) {
+      // Each receipt has an exception of its own: none is shared between threads.
+      if (refuse_waiting(window, [&] {
+            return std::make_exception_ptr(StorageError(error.what(), error.may_pass()));
+          }))
+        throw;
+      return;
     } catch (...) {
-      if (refuse_waiting(window, std::current_exception())) throw;
+      if (refuse_waiting(window, [] { return std::current_exception(); })) throw;
       return;
     }
     answer(window, first);
@@ -108,9 +115,9 @@ class GroupWriter {
       return true;
     } catch (...) {
       bytes_.resize(std::min(before, bytes_.size()));
-      const auto error = std::current_exception();
-      window.reject(i, error);
-      if (!refuse(window[i], error)) window[i].fate = Entry<T>::Fate::rejected;
+      window.reject(i, std::current_exception());
+      if (!refuse(window[i], [] { return std::current_exception(); }))
+        window[i].fate = Entry<T>::Fate::rejected;
       return false;
     }
   }
@@ -154,15 +161,17 @@ class GroupWriter {
   }
 
   /// Tells whoever waits; false if nobody does.
-  static bool refuse(Entry<T>& entry, const std::exception_ptr& error) {
+  template <class Error>
+  static bool refuse(Entry<T>& entry, const Error& error) {
     ReceiptState* state = entry.receipt.take();
     if (state == nullptr) return false;
     entry.fate = Entry<T>::Fate::told;
-    state->answer(1, -1, error);
+    state->answer(1, -1, error());
     return true;
   }
   /// True if some are left for which nobody waits.
-  static bool refuse_waiting(Window<Entry<T>>& window, const std::exception_ptr& error) {
+  template <class Error>
+  static bool refuse_waiting(Window<Entry<T>>& window, const Error& error) {
     bool some_left = false;
     for (Entry<T>& entry : window) {
       if (!refuse(entry, error)) some_left = some_left || entry.fate == Entry<T>::Fate::open;
