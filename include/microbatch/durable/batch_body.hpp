@@ -23,10 +23,8 @@ class BatchBody {
   /// The table for items that end at these offsets.
   static void write(const std::vector<std::uint32_t>& ends, std::string_view bytes,
                     std::string& out) {
-    const std::size_t table = ends.size() * sizeof(std::uint32_t);
-    out.resize(table + bytes.size());
-    if (table > 0) std::memcpy(out.data(), ends.data(), table);
-    if (!bytes.empty()) std::memcpy(out.data() + table, bytes.data(), bytes.size());
+    out.assign(reinterpret_cast<const char*>(ends.data()), ends.size() * sizeof(std::uint32_t));
+    out += bytes;
   }
 
   /// Checks it all: StorageError for a body that write() cannot have written.
