@@ -199,9 +199,12 @@ TEST_CASE("the view shows text items one by one, and which of them are pending",
   const Folder folder;
   const std::string path = folder.file("a.db");
   Lines lines(path, "it's");
-  Strings many;
-  for (int i = 0; i < 300; ++i) many.push_back(std::string(static_cast<std::size_t>(i), 'x'));
-  lines.append_range(many, synced).get();
+  std::vector<std::uint32_t> ends;  // of items of 0, 1, 2 ... bytes, in one batch
+  for (std::uint32_t i = 0; i < 300; ++i) ends.push_back(i == 0 ? 0 : ends.back() + i);
+  std::string body;
+  microbatch::detail::BatchBody::write(ends, std::string(ends.back(), 'x'), body);
+  const microbatch::NewBatch batch{.items = 300, .body = body};
+  REQUIRE(lines.storage().append({&batch, 1}, microbatch::Safety::written) == 1);
   const std::string where = " FROM microbatch_items WHERE stream = 'it''s'";
   CHECK(sql(path, "SELECT count(*)" + where) == "300");
   CHECK(sql(path, "SELECT count(*)" + where + " AND pending") == "300");
@@ -254,12 +257,14 @@ TEST_CASE("a flipped bit is found, never served in silence", "[durable][file]") 
   CHECK(outcomes["found"] > 5);
 }
 
-TEST_CASE("a file that was cut short is found", "[durable][file]") {
+TEST_CASE("a file that was cut short is found, or has lost nothing", "[durable][file]") {
+  const Strings all(500, std::string(100, 'x'));
+  int whole = 0;
   const Folder folder;
   const std::string path = folder.file("a.db");
   {
     Lines lines(path, "lines");
-    lines.append_range(Strings(500, std::string(100, 'x')), synced).get();
+    lines.append_range(all, synced).get();
   }
   REQUIRE(sql(path, "PRAGMA wal_checkpoint(TRUNCATE)") == "0");
   const auto full = std::filesystem::file_size(path);
@@ -267,8 +272,14 @@ TEST_CASE("a file that was cut short is found", "[durable][file]") {
     for (const char* suffix : {"-wal", "-shm"}) std::filesystem::remove(path + suffix);
     std::filesystem::resize_file(path, size);
     CAPTURE(size);
-    CHECK_THROWS_AS((void)read_all(path), StorageError);
+    try {
+      CHECK(read_all(path) == all);
+      ++whole;
+    } catch (const StorageError& error) {
+      CHECK_THAT(error.what(), Catch::Contains(path));
+    }
   }
+  CHECK(whole <= 1);  // the end of the last page may be empty
 }
 
 TEST_CASE("another program holds the lock for a while: receipts tell, and work goes on",
