@@ -20,6 +20,7 @@ CREATE TABLE microbatch_streams(
   read_at       INTEGER NOT NULL DEFAULT 0,
   head          INTEGER NOT NULL DEFAULT 1,
   first         INTEGER NOT NULL DEFAULT 1,
+  ended         INTEGER NOT NULL DEFAULT 0,
   delivered     INTEGER NOT NULL DEFAULT 0,
   dead_lettered INTEGER NOT NULL DEFAULT 0,
   expired       INTEGER NOT NULL DEFAULT 0,

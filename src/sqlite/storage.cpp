@@ -98,15 +98,49 @@ struct Storage::State {
   }
 
   std::int64_t head(Connection& c) const {
-    std::int64_t head = 1;
-    {
-      Query query = c.query("SELECT head FROM microbatch_streams WHERE id = ?");
-      if (query.bind(id).step()) head = query.number(0);
+    Query query = c.query("SELECT head FROM microbatch_streams WHERE id = ?");
+    return query.bind(id).step() ? query.number(0) : 1;
+  }
+  /// Numbers from the head on; the new head is stored with them, so that a lost row is missed.
+  std::int64_t insert(Connection& c, std::span<const NewBatch> batches) const {
+    const std::int64_t first_number = head(c);
+    std::int64_t number = first_number;
+    for (const NewBatch& batch : batches) insert(c, number++, batch);
+    c.query("UPDATE microbatch_streams SET head = ? WHERE id = ?").bind(number).bind(id).run();
+    return first_number;
+  }
+
+  /// Batches that have not ended, by the rows that are there.
+  std::int64_t open_batches(Connection& c) const {
+    std::int64_t open = 0;
+    {  // +key: a damaged page has rows with keys that do not belong there
+      Query query = c.query(
+          "SELECT coalesce(sum(+key >= ?1 AND items > 0), 0) FROM microbatch_batches "
+          "WHERE key BETWEEN ?1 AND ?2");
+      if (query.bind(key(first(c))).bind(last_key()).step()) open = query.number(0);
     }
-    Query query = c.query("SELECT max(key) FROM microbatch_batches WHERE key BETWEEN ? AND ?");
-    if (query.bind(key(0)).bind(last_key()).step() && !query.is_null(0))
-      head = std::max(head, number(query.number(0)) + 1);
-    return head;
+    if (!keep) return open;
+    Query query = c.query(
+        "SELECT p.settled, b.items FROM microbatch_progress p JOIN microbatch_batches b "
+        "ON b.key = p.key WHERE p.key BETWEEN ? AND ?");
+    query.bind(key(first(c))).bind(last_key());
+    while (query.step())
+      if (Progress{.settled = std::string(query.bytes(0)), .attempts = {}}.settled_count() >=
+          query.number(1))
+        --open;
+    return open;
+  }
+  /// By the books: every batch that was ever written is there or has ended.
+  void check_none_missing(Connection& c) const {
+    std::int64_t expected = 0;
+    {
+      Query query = c.query("SELECT head - 1 - ended FROM microbatch_streams WHERE id = ?");
+      if (query.bind(id).step()) expected = query.number(0);
+    }
+    if (const std::int64_t there = open_batches(c); there != expected)
+      throw StorageError(
+          fmt::format("{}: corrupt: stream '{}': {} batches are pending by its books, {} are there",
+                      db.path(), name, expected, there));
   }
 
   void insert(Connection& c, std::int64_t number, const NewBatch& batch) const {
@@ -199,7 +233,7 @@ struct Storage::State {
   /// These items have ended; how many of them had not before.
   std::uint64_t end_items(Connection& c, std::span<const ItemRun> runs) const {
     std::uint64_t fresh = 0;
-    std::int64_t highest = 0;
+    std::uint64_t ended = 0;
     for (std::size_t i = 0; i < runs.size();) {
       const std::int64_t number = runs[i].batch;
       const std::int64_t n = items(c, number);
@@ -211,21 +245,19 @@ struct Storage::State {
       const auto count = static_cast<std::uint32_t>(n);
       const auto before = progress(c, number);
       Progress now = before.value_or(Progress{});
+      const bool was_open = now.settled_count() < count;
       for (; i < runs.size() && runs[i].batch == number; ++i)
         fresh += now.settle(count, runs[i].begin, std::min(runs[i].end, count));
-      highest = std::max(highest, number);
-      if (now.settled_count() < count || keep) {
+      const bool is_open = now.settled_count() < count;
+      if (was_open && !is_open) ++ended;
+      if (is_open || keep) {
         store(c, number, now);
       } else {
         c.query("DELETE FROM microbatch_batches WHERE key = ?").bind(key(number)).run();
         if (before) forget_progress(c, number);
       }
     }
-    c.query("UPDATE microbatch_streams SET head = ? WHERE id = ? AND head < ?")
-        .bind(highest + 1)
-        .bind(id)
-        .bind(highest + 1)
-        .run();
+    count(c, "UPDATE microbatch_streams SET ended = ended + ? WHERE id = ?", ended);
     if (keep) advance_first(c);
     return fresh;
   }
@@ -316,12 +348,8 @@ Storage::~Storage() = default;
 const std::string& Storage::name() const noexcept { return state_->name; }
 
 std::int64_t Storage::append(std::span<const NewBatch> batches, Safety safety) {
-  const std::int64_t first = state_->db.write(safety, [&](Connection& c) {
-    const std::int64_t head = state_->head(c);
-    std::int64_t number = head;
-    for (const NewBatch& batch : batches) state_->insert(c, number++, batch);
-    return head;
-  });
+  const std::int64_t first =
+      state_->db.write(safety, [&](Connection& c) { return state_->insert(c, batches); });
   wake();
   return first;
 }
@@ -347,6 +375,16 @@ void Storage::load(std::int64_t from, std::size_t bytes, std::vector<StoredBatch
     } catch (const StorageError&) {  // what stands before the damage is served
       if (into.size() == before) throw;
     }
+    if (into.size() > before) return;
+    query.reset();
+    c.execute("BEGIN");  // one snapshot for both sides of the books
+    try {
+      state.check_none_missing(c);
+    } catch (...) {
+      c.execute("COMMIT");
+      throw;
+    }
+    c.execute("COMMIT");
   });
 }
 
@@ -480,21 +518,18 @@ void Storage::drop(const DropRule& rule, std::int64_t from) {
   state.db.write(Safety::written, [&](Connection& c) {
     std::uint64_t expired = 0;
     std::uint64_t evicted = 0;
+    std::uint64_t dropped = 0;
     for (const auto& [batch, old] : doomed) {
       const std::int64_t items = state.items(c, batch.number);
       if (items < 0) continue;
+      ++dropped;
       const auto progress = state.progress(c, batch.number);
       (old ? expired : evicted) +=
           static_cast<std::uint64_t>(items) - (progress ? progress->settled_count() : 0U);
       c.query("DELETE FROM microbatch_batches WHERE key = ?").bind(state.key(batch.number)).run();
       if (progress) state.forget_progress(c, batch.number);
     }
-    const std::int64_t head = doomed.back().first.number + 1;
-    c.query("UPDATE microbatch_streams SET head = ? WHERE id = ? AND head < ?")
-        .bind(head)
-        .bind(state.id)
-        .bind(head)
-        .run();
+    state.count(c, "UPDATE microbatch_streams SET ended = ended + ? WHERE id = ?", dropped);
     state.count(c, "UPDATE microbatch_streams SET expired = expired + ? WHERE id = ?", expired);
     state.count(c, "UPDATE microbatch_streams SET evicted = evicted + ? WHERE id = ?", evicted);
   });
@@ -537,7 +572,8 @@ bool Storage::put_back(std::int64_t id) {
       body += query.bytes(0);
     }
     c.query("DELETE FROM microbatch_dead_letters WHERE id = ?").bind(id).run();
-    state_->insert(c, state_->head(c), {.items = 1, .body = body});
+    const NewBatch batch{.items = 1, .body = body};
+    state_->insert(c, {&batch, 1});
     return true;
   });
   if (there) wake();
@@ -574,7 +610,8 @@ std::uint64_t Storage::replay(Position from) {
     if (part) state.store(c, number, *part);
     c.query(
          "UPDATE microbatch_streams SET lease_token = lease_token + 1, lease_until = 0, "
-         "lease_owner = 'replay' WHERE id = ?")
+         "lease_owner = 'replay', ended = head - 1 - ? WHERE id = ?")
+        .bind(state.open_batches(c))
         .bind(state.id)
         .run();
   });

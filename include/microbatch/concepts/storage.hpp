@@ -135,8 +135,7 @@ struct DropRule {
 ///   append(batches, safety)       writes them in this order; the number of the first
 ///   load(from, bytes, into)       appends pending batches numbered `from` or higher, in order, at
 ///                                 least one if there is one, until they are `bytes` large
-///   head()                        the number that the next batch will have, or a lower one that is
-///                                 above every batch there is
+///   head()                        the number that the next batch will have
 ///   acquire(owner, time)          the lease, if it is free or has run out
 ///   renew(token, time)            LeaseLost if another one has it
 ///   release(token)
