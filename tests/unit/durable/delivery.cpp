@@ -44,7 +44,7 @@ TEMPLATE_TEST_CASE("what was appended is there after a restart, in order, once",
   Seen seen;
   {
     StreamOf<TestType> stream(world.open());
-    auto consumer = streaming(stream, CountWindow{2}, [&](auto& window) { seen.add(window); });
+    auto consumer = consume(stream, 2, [&](auto& window) { seen.add(window); });
     stream.append("d");
     consumer.flush();
     CHECK(seen.items() == Strings{"a", "b", "c", "d"});
@@ -61,7 +61,7 @@ TEMPLATE_TEST_CASE("flush returns where nothing is left of what there was", "[du
   for (int life = 0; life < 2; ++life) {
     StreamOf<TestType> stream(world.open());
     if (life == 0) stream.append("a", synced).get();
-    auto consumer = streaming(stream, CountWindow{1}, [](auto&) {});
+    auto consumer = consume(stream, 1, [](auto&) {});
     CHECK(consumer.flush(30s));
   }
 }
@@ -71,13 +71,13 @@ TEMPLATE_TEST_CASE("a transaction takes effect once, however often the callback 
   const TestType world;
   StreamOf<TestType> stream(world.open());
   int calls = 0;
-  auto consumer = streaming(stream, CountWindow{4},
-                            [&](WindowOf<TestType>& window) {
-                              TestType::add(window.transaction(), "items",
-                                            static_cast<std::int64_t>(window.size()));
-                              if (++calls < 3) throw std::runtime_error("not yet");
-                            },
-                            {.on_failure = quick_retries()});
+  auto consumer = consume(stream, 4,
+                          [&](WindowOf<TestType>& window) {
+                            TestType::add(window.transaction(), "items",
+                                          static_cast<std::int64_t>(window.size()));
+                            if (++calls < 3) throw std::runtime_error("not yet");
+                          },
+                          {.on_failure = quick_retries()});
   (void)stream.append_range(Strings{"a", "b", "c", "d"});
   consumer.flush();
   CHECK(calls == 3);
@@ -91,20 +91,20 @@ TEMPLATE_TEST_CASE("a poison item becomes a dead letter of the store, and can be
   std::atomic<bool> cured{false};
   Seen seen;
   std::atomic<int> told{0};
-  auto consumer = streaming(stream, CountWindow{8},
-                            [&](WindowOf<TestType>& window) {
-                              for (const auto& item : window)
-                                if (item == "bad" && !cured)
-                                  throw std::runtime_error("cannot digest it");
-                              seen.add(window);
-                              TestType::add(window.transaction(), "items",
-                                            static_cast<std::int64_t>(window.size()));
-                            },
-                            {.dead_letters = [&](microbatch::DeadLetter<std::string>&) { ++told; },
-                             .on_failure = {.max_attempts = 1,
-                                            .first_delay = 1ms,
-                                            .max_delay = 1ms,
-                                            .isolate = microbatch::Isolate::always}});
+  auto consumer = consume(stream, 8,
+                          [&](WindowOf<TestType>& window) {
+                            for (const auto& item : window)
+                              if (item == "bad" && !cured)
+                                throw std::runtime_error("cannot digest it");
+                            seen.add(window);
+                            TestType::add(window.transaction(), "items",
+                                          static_cast<std::int64_t>(window.size()));
+                          },
+                          {.dead_letters = [&](microbatch::DeadLetter<std::string>&) { ++told; },
+                           .on_failure = {.max_attempts = 1,
+                                          .first_delay = 1ms,
+                                          .max_delay = 1ms,
+                                          .isolate = microbatch::Isolate::always}});
   (void)stream.append_range(Strings{"a", "b", "c", "bad", "d", "e", "f", "g"});
   consumer.flush();
   Strings delivered = seen.items();
@@ -133,7 +133,7 @@ TEMPLATE_TEST_CASE("a rejected item is dead, and the others of its window are de
                    "[durable]", MemoryWorld, SqliteWorld) {
   const TestType world;
   StreamOf<TestType> stream(world.open());
-  auto consumer = streaming(stream, CountWindow{3}, [&](WindowOf<TestType>& window) {
+  auto consumer = consume(stream, 3, [&](WindowOf<TestType>& window) {
     window.reject(1, "no");
     TestType::add(window.transaction(), "windows", 1);
   });
@@ -194,7 +194,7 @@ TEMPLATE_TEST_CASE("a row that is partly consumed keeps the rest, and only the r
   }
   Seen rest;
   StreamOf<TestType> stream(world.open());
-  auto consumer = streaming(stream, CountWindow{2}, [&](auto& window) { rest.add(window); });
+  auto consumer = consume(stream, 2, [&](auto& window) { rest.add(window); });
   consumer.flush();
   CHECK(rest.items() == Strings{"a", "c", "e", "g", "i"});
   CHECK(stream.stored().pending == 0);
@@ -208,19 +208,19 @@ TEMPLATE_TEST_CASE("failed attempts are counted across restarts", "[durable]", M
     stream.append("a", synced).get();
     std::promise<void> failed_twice;
     int calls = 0;
-    auto consumer = streaming(stream, CountWindow{1},
-                              [&](WindowOf<TestType>&) {
-                                if (++calls == 3) failed_twice.set_value();
-                                throw microbatch::TransientError("out of order");
-                              },
-                              {.on_failure = quick_retries()});
+    auto consumer = consume(stream, 1,
+                            [&](WindowOf<TestType>&) {
+                              if (++calls == 3) failed_twice.set_value();
+                              throw microbatch::TransientError("out of order");
+                            },
+                            {.on_failure = quick_retries()});
     failed_twice.get_future().wait();
     (void)consumer.stop();
   }
   std::uint32_t attempt = 0;
   StreamOf<TestType> stream(world.open());
-  auto consumer = streaming(stream, CountWindow{1},
-                            [&](WindowOf<TestType>& window) { attempt = window.attempt(); });
+  auto consumer =
+      consume(stream, 1, [&](WindowOf<TestType>& window) { attempt = window.attempt(); });
   consumer.flush();
   CHECK(attempt >= 3);  // two or more before, and this one
 }
@@ -233,21 +233,21 @@ TEMPLATE_TEST_CASE("a consumer that has lost its lease cannot commit, and begins
   std::promise<void> go_on;
   std::atomic<int> calls{0};
   std::atomic<int> lost{0};
-  auto consumer = streaming(stream, CountWindow{2},
-                            [&](WindowOf<TestType>& window) {
-                              TestType::add(window.transaction(), "items",
-                                            static_cast<std::int64_t>(window.size()));
-                              if (calls++ == 0) {
-                                inside.set_value();
-                                go_on.get_future().wait();
-                              }
-                            },
-                            {.on_failure = quick_retries(),
-                             .on_error =
-                                 [&](const microbatch::BackgroundError& error) {
-                                   if (error.text.find("lease") != std::string::npos) ++lost;
-                                 }},
-                            {.lease = 200ms});
+  auto consumer = consume(stream, 2,
+                          [&](WindowOf<TestType>& window) {
+                            TestType::add(window.transaction(), "items",
+                                          static_cast<std::int64_t>(window.size()));
+                            if (calls++ == 0) {
+                              inside.set_value();
+                              go_on.get_future().wait();
+                            }
+                          },
+                          {.on_failure = quick_retries(),
+                           .on_error =
+                               [&](const microbatch::BackgroundError& error) {
+                                 if (error.text.find("lease") != std::string::npos) ++lost;
+                               }},
+                          {.lease = 200ms});
   stream.append_range(Strings{"a", "b"}, synced).get();
   inside.get_future().wait();
   (void)world.open()->replay(0);  // takes the lease away
@@ -266,12 +266,10 @@ TEMPLATE_TEST_CASE("one consumer is active; the next one takes over when it clos
   StreamOf<TestType> second(world.open());
   Seen seen_first;
   Seen seen_second;
-  auto a = streaming(first, CountWindow{1}, [&](auto& window) { seen_first.add(window); }, {},
-                     {.lease = 200ms});
+  auto a = consume(first, 1, [&](auto& window) { seen_first.add(window); }, {}, {.lease = 200ms});
   first.append("a");
   a.flush();
-  auto b = streaming(second, CountWindow{1}, [&](auto& window) { seen_second.add(window); }, {},
-                     {.lease = 200ms});
+  auto b = consume(second, 1, [&](auto& window) { seen_second.add(window); }, {}, {.lease = 200ms});
   second.append("b");
   a.flush();
   second.flush();
@@ -291,12 +289,12 @@ TEMPLATE_TEST_CASE("kept items can be replayed from a position", "[durable]", Me
   StreamOf<TestType> stream(world.open());
   Seen seen;
   std::vector<Position> positions;
-  auto consumer = streaming(stream, CountWindow{1},
-                            [&](WindowOf<TestType>& window) {
-                              seen.add(window);
-                              positions.push_back(window.sequence());
-                            },
-                            {}, {.lease = 200ms});
+  auto consumer = consume(stream, 1,
+                          [&](WindowOf<TestType>& window) {
+                            seen.add(window);
+                            positions.push_back(window.sequence());
+                          },
+                          {}, {.lease = 200ms});
   (void)stream.append_range(Strings{"a", "b", "c"});
   stream.flush();
   (void)stream.append_range(Strings{"d", "e"});
@@ -340,12 +338,12 @@ TEMPLATE_TEST_CASE("windows that run side by side each commit their own items", 
   StreamOf<TestType> stream(world.open());
   microbatch::ThreadPool pool(4);
   {
-    auto consumer = streaming(stream, CountWindow{3},
-                              [&](WindowOf<TestType>& window) {
-                                TestType::add(window.transaction(), "items",
-                                              static_cast<std::int64_t>(window.size()));
-                              },
-                              {.executor = pool, .order = order});
+    auto consumer = consume(stream, 3,
+                            [&](WindowOf<TestType>& window) {
+                              TestType::add(window.transaction(), "items",
+                                            static_cast<std::int64_t>(window.size()));
+                            },
+                            {.executor = pool, .order = order});
     for (int i = 0; i < 200; ++i) stream.append(std::to_string(i));
     consumer.flush();
   }
@@ -363,8 +361,7 @@ TEMPLATE_TEST_CASE("more pending items than the capacity are loaded as room come
   Seen seen;
   std::atomic<std::uint64_t> most{0};
   microbatch::DurableConsumer<std::string>* running = nullptr;
-  auto consumer = streaming(stream, CountWindow{7}, [&](auto& window) { seen.add(window); }, {},
-                            {.capacity = 16});
+  auto consumer = consume(stream, 7, [&](auto& window) { seen.add(window); }, {}, {.capacity = 16});
   running = &consumer;
   const auto stats = running->stats();
   most = stats.pending + stats.in_flight;
@@ -419,7 +416,7 @@ TEST_CASE("a store that fails for a while: receipts tell at once, what is queued
   world.store->fail_with(nullptr);
   stream.append("after", synced).get();
   Seen seen;
-  auto consumer = streaming(stream, CountWindow{1}, [&](auto& window) { seen.add(window); });
+  auto consumer = consume(stream, 1, [&](auto& window) { seen.add(window); });
   consumer.flush();
   CHECK(seen.items() == Strings{"queued", "after"});
 }
@@ -466,6 +463,6 @@ TEST_CASE("a commit that fails is repeated without its callback where results wa
 TEST_CASE("an emitter that could never be ready is told when streaming() is called", "[durable]") {
   const MemoryWorld world;
   StreamOf<MemoryWorld> stream(world.open());
-  CHECK_THROWS_AS(streaming(stream, CountWindow{100}, [](auto&) {}, {}, {.capacity = 10}),
+  CHECK_THROWS_AS(consume(stream, 100, [](auto&) {}, {}, {.capacity = 10}),
                   microbatch::ConfigError);
 }

@@ -6,9 +6,7 @@
 #include "worlds.hpp"
 
 using namespace test;
-using microbatch::CountWindow;
 using microbatch::StorageError;
-using microbatch::streaming;
 using microbatch::synced;
 using Lines = microbatch::sqlite::DurableStream<std::string>;
 
@@ -66,7 +64,7 @@ TEST_CASE("an fsync that fails: the receipt says unknown, and nothing is synced 
   d.disk.reboot([] { return false; });
   auto lines = d.open();
   Seen seen;
-  auto consumer = streaming(lines, CountWindow{1}, [&](auto& window) { seen.add(window); });
+  auto consumer = consume(lines, 1, [&](auto& window) { seen.add(window); });
   lines.append("d", synced).get();
   consumer.flush();
   CHECK(seen.items() == Strings{"a", "d"});
@@ -82,13 +80,13 @@ TEST_CASE("a commit on a full disk is repeated until there is space, and takes e
   Lines lines(database, "lines");
   lines.append("a", synced).get();
   std::atomic<int> calls{0};
-  auto consumer = streaming(lines, CountWindow{1},
-                            [&](microbatch::sqlite::Window<std::string>& window) {
-                              d.disk.limit_files(++calls < 3 ? 64'000 : 10'000'000);
-                              window.transaction().execute("INSERT INTO results VALUES (?)",
-                                                           std::string(100'000, 'x'));
-                            },
-                            {.on_failure = quick_retries()});
+  auto consumer = consume(lines, 1,
+                          [&](microbatch::sqlite::Window<std::string>& window) {
+                            d.disk.limit_files(++calls < 3 ? 64'000 : 10'000'000);
+                            window.transaction().execute("INSERT INTO results VALUES (?)",
+                                                         std::string(100'000, 'x'));
+                          },
+                          {.on_failure = quick_retries()});
   consumer.flush();
   CHECK(calls == 3);
   microbatch::sqlite::Transaction one;

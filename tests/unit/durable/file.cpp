@@ -16,10 +16,8 @@
 #include "worlds.hpp"
 
 using namespace test;
-using microbatch::CountWindow;
 using microbatch::StatementError;
 using microbatch::StorageError;
-using microbatch::streaming;
 using microbatch::synced;
 using microbatch::written;
 using microbatch::sqlite::Database;
@@ -177,15 +175,15 @@ TEST_CASE("a statement that fails is the window's failure, and isolates the item
   auto database = std::make_shared<Database>(folder.file("a.db"));
   database->execute("CREATE TABLE t(x TEXT CHECK (x <> 'bad'))");
   Lines lines(database, "lines");
-  auto consumer = streaming(lines, CountWindow{4},
-                            [](microbatch::sqlite::Window<std::string>& window) {
-                              for (const auto& line : window)
-                                window.transaction().execute("INSERT INTO t VALUES (?)", line);
-                            },
-                            {.on_failure = {.max_attempts = 1,
-                                            .first_delay = 1ms,
-                                            .max_delay = 1ms,
-                                            .isolate = microbatch::Isolate::always}});
+  auto consumer = consume(lines, 4,
+                          [](microbatch::sqlite::Window<std::string>& window) {
+                            for (const auto& line : window)
+                              window.transaction().execute("INSERT INTO t VALUES (?)", line);
+                          },
+                          {.on_failure = {.max_attempts = 1,
+                                          .first_delay = 1ms,
+                                          .max_delay = 1ms,
+                                          .isolate = microbatch::Isolate::always}});
   lines.append_range(Strings{"a", "bad", "b", "c"}, synced).get();
   consumer.flush();
   CHECK(sql(folder.file("a.db"), "SELECT group_concat(x, '') FROM (SELECT x FROM t ORDER BY x)") ==
@@ -338,7 +336,7 @@ TEST_CASE("after ten fills and drains a file is at most twice its first high-wat
     lines.append_range(some, synced).get();
     if (fill == 0) first = size();
     {
-      auto consumer = streaming(lines, CountWindow{1000}, [](auto&) {});
+      auto consumer = consume(lines, 1000, [](auto&) {});
       consumer.flush();
     }
     CHECK(lines.stored().pending == 0);

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -113,6 +114,19 @@ class Seen {
   mutable std::mutex mutex_;
   Strings items_;
 };
+
+/// streaming() with a CountWindow, compiled once for each store and not once for each test.
+template <class S>
+using Callback = std::function<void(microbatch::DurableWindow<std::string, S>&)>;
+using Consumer = microbatch::DurableConsumer<std::string>;
+Consumer consume(microbatch::DurableStream<std::string, microbatch::MemoryStorage>& stream,
+                 std::size_t count, Callback<microbatch::MemoryStorage> callback,
+                 microbatch::ConsumerOptions<std::string> options = {},
+                 microbatch::DeliveryOptions delivery = {});
+Consumer consume(microbatch::DurableStream<std::string, microbatch::sqlite::Storage>& stream,
+                 std::size_t count, Callback<microbatch::sqlite::Storage> callback,
+                 microbatch::ConsumerOptions<std::string> options = {},
+                 microbatch::DeliveryOptions delivery = {});
 
 /// Fast and without chance.
 inline microbatch::FailurePolicy quick_retries() {
