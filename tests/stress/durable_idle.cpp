@@ -24,6 +24,12 @@ using namespace std::chrono_literals;
 using Stream = microbatch::sqlite::DurableStream<std::int64_t>;
 constexpr int rounds = 50;
 
+#ifdef MICROBATCH_THREAD_SANITIZER
+constexpr long others = 5 * 11;  // the sanitizer's own thread looks up ten times a second
+#else
+constexpr long others = 0;
+#endif
+
 std::int64_t now() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 
 /// Each item is the time at which its append began.
@@ -68,7 +74,7 @@ int main(int argc, char** argv) {
     std::this_thread::sleep_for(5s);
     const long idle = wake_ups() - before - 1;  // the sleep itself
     fmt::print("durable_idle: {} wake-ups in 5 s\n", idle);
-    if (idle >= 5) ++wrong;
+    if (idle >= 5 + others) ++wrong;
 
     const pid_t child = fork();
     if (child == 0) {
