@@ -21,8 +21,10 @@ require "the benchmarks" header:benchmark/benchmark.h
 wish_for "some contenders" header:concurrentqueue/concurrentqueue.h header:boost/lockfree/queue.hpp header:tbb/tbb.h \
   header:atomic_queue/atomic_queue.h
 
-cmake --preset bench >/dev/null
-build() { cmake --build --preset bench --parallel "$jobs" --target "$@" >&2; }
+build() {
+  cmake --preset bench >/dev/null
+  cmake --build --preset bench --parallel "$jobs" --target "$@" >&2
+}
 programs=$PWD/build/bench/bench
 
 case ${1:-} in
@@ -36,7 +38,6 @@ case ${1:-} in
     shift
     require "durable streams" header:sqlite3.h
     wish_for "some contenders" header:rocksdb/db.h header:lmdb.h
-    cmake --preset bench >/dev/null
     build bench_durable
     cd "$here"
     exec "$programs/durable/bench_durable" "$@"
