@@ -12,6 +12,7 @@
 
 #include "../core/errors.hpp"
 #include "../core/key_map.hpp"
+#include "not_a_range.hpp"
 
 namespace microbatch {
 
@@ -223,22 +224,22 @@ struct NoMerge {};
 /// How many items.
 [[nodiscard]] inline auto count() { return detail::Count{}; }
 /// The sum of f(item), or of the items.
-template <class F = detail::Itself>
+template <detail::NotARange F = detail::Itself>
 [[nodiscard]] auto sum(F f = {}) {
   return detail::Sum<F>{std::move(f)};
 }
 /// The least of f(item), as an optional.
-template <class F = detail::Itself>
+template <detail::NotARange F = detail::Itself>
 [[nodiscard]] auto min(F f = {}) {
   return detail::Extreme<F, detail::Less>{std::move(f)};
 }
 /// The greatest of f(item), as an optional.
-template <class F = detail::Itself>
+template <detail::NotARange F = detail::Itself>
 [[nodiscard]] auto max(F f = {}) {
   return detail::Extreme<F, detail::Greater>{std::move(f)};
 }
 /// Items made one by f(T, const T&), which must be associative; as an optional.
-template <class F>
+template <detail::NotARange F>
 [[nodiscard]] auto reduce(F f) {
   return detail::Reduce<F>{std::move(f)};
 }
@@ -250,7 +251,7 @@ template <class F = detail::Itself>
   return detail::TopN<F>{{n, std::move(f)}};
 }
 /// The different values of f(item), in the order of their first.
-template <class F = detail::Itself>
+template <detail::NotARange F = detail::Itself>
 [[nodiscard]] auto distinct(F f = {}) {
   return detail::Distinct<F>{std::move(f)};
 }

@@ -7,6 +7,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "not_a_range.hpp"
+
 namespace microbatch {
 namespace detail {
 
@@ -126,17 +128,17 @@ class Fused {
 }  // namespace detail
 
 /// f(item) in the place of each item.
-template <class F>
+template <detail::NotARange F>
 [[nodiscard]] auto map(F f) {
   return detail::MapStage<F>{std::move(f)};
 }
 /// Only the items for which the predicate is true.
-template <class F>
+template <detail::NotARange F>
 [[nodiscard]] auto filter(F predicate) {
   return detail::FilterStage<F>{std::move(predicate)};
 }
 /// All elements of the range f(item) in the place of each item.
-template <class F>
+template <detail::NotARange F>
 [[nodiscard]] auto flat_map(F f) {
   return detail::FlatMapStage<F>{std::move(f)};
 }
