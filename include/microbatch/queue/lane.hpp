@@ -25,6 +25,7 @@ struct Luggage {
   std::uint64_t weight = 0;
   AckState* ack = nullptr;
   const Origin* origin = nullptr;
+  TimePoint arrived{};  ///< TimePoint{}: now. On a lane where every item says it, or none
 };
 
 /// What the lanes of one stream share.
@@ -104,7 +105,7 @@ class Lane {
       give_up();
       throw;
     }
-    finish(1);
+    finish(1, luggage.arrived);
     return true;
   }
 
@@ -286,16 +287,17 @@ class Lane {
       shared_.wake.ring();
   }
 
-  void finish(std::size_t made) {
+  void finish(std::size_t made, TimePoint at = {}) {
     if (made == 0) return;
     // use_stamps() either sees our claim or is seen here; see enter(). acquire: with its release.
     const bool wake =
-        stamped_.load(std::memory_order_acquire) ? publish_stamped(made) : gate_.publish(made);
+        stamped_.load(std::memory_order_acquire) ? publish_stamped(made, at) : gate_.publish(made);
     if (wake) [[unlikely]]
       shared_.wake.ring();
   }
 
-  [[nodiscard, gnu::noinline]] bool publish_stamped(std::size_t n) {
+  [[nodiscard, gnu::noinline]] bool publish_stamped(std::size_t n, TimePoint arrived) {
+    if (arrived != TimePoint{}) return publish_arrived(arrived);
     const std::uint64_t at = gate_.next();
     TimePoint* stamps = write_->slots.stamps.get() + slot_of(at);
     do {
@@ -303,6 +305,21 @@ class Lane {
       std::fill_n(stamps, n, shared_.clock.now());
     } while (!gate_.try_publish(n));
     return gate_.must_wake(at + n);
+  }
+
+  /// One item that says when it arrived. It counts as arrived then, though not before the item in
+  /// front of it, nor in a time that a seal has closed.
+  [[nodiscard]] bool publish_arrived(TimePoint arrived) {
+    const std::uint64_t at = gate_.next();
+    TimePoint& stamp = write_->slots.stamps.get()[slot_of(at)];
+    do {
+      if (gate_.is_sealed()) {
+        gate_.unseal();
+        last_arrived_ = shared_.clock.now();
+      }
+      stamp = last_arrived_ = std::max(arrived, last_arrived_);
+    } while (!gate_.try_publish(1));
+    return gate_.must_wake(at + 1);
   }
 
   /// Under the lock, with room granted.
@@ -366,6 +383,7 @@ class Lane {
   Chunk<T>* write_ = nullptr;
   std::uintptr_t base_ = 0;
   Atomic<bool> stamped_{false};
+  TimePoint last_arrived_{};
 
   // Under lock_.
   Mutex lock_;

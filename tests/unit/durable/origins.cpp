@@ -5,9 +5,10 @@
 
 #include <cstdint>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
-#include "support/catch.hpp"
+#include "support/rig.hpp"
 
 using microbatch::Origin;
 
@@ -53,4 +54,34 @@ TEST_CASE("items that no source brought have no origin, and stamps only on a sta
     stream.append(2);
   }
   CHECK(right);
+}
+
+TEST_CASE("an item that says when it arrived belongs to that time, unless it has been closed",
+          "[stream]") {
+  using namespace std::chrono_literals;
+  test::Rig<> rig;
+  // A lane of its own from the start, as a loader has it.
+  auto& core = *microbatch::detail::CoreOf<int>::get(rig.stream);
+  auto& lane = core.lanes.acquire();
+  rig.consume(microbatch::FixedTimeWindow{1s});
+  const auto append = [&](int item, microbatch::Duration arrived) {
+    const Origin origin{0, item};
+    using Wait = microbatch::detail::Admission<int>::Wait;
+    REQUIRE(core.admission.append(lane, std::move(item), Wait::never, microbatch::never,
+                                  {.origin = &origin, .arrived = rig.start + arrived}) ==
+            microbatch::AppendResult::accepted);
+  };
+  rig.leap_to(2500ms);
+  append(1, 100ms);
+  append(2, 1200ms);
+  append(3, 1100ms);  // not before the item in front of it
+  rig.run();
+  CHECK(rig.items() == test::Windows<>{{1}, {2, 3}});
+  append(4, 300ms);  // closed: it arrives now
+  append(5, 400ms);
+  rig.at(3s);
+  CHECK(rig.items() == test::Windows<>{{1}, {2, 3}, {4, 5}});
+  CHECK(rig.bounds() == test::Times{0s, 1s, 1s, 2s, 2s, 3s});
+  core.lanes.release(lane);
+  (void)rig.close();
 }
