@@ -59,6 +59,9 @@ class Connection {
   void run(const Transaction::Statement& statement);
 
   [[nodiscard]] std::int64_t changes() const noexcept { return sqlite3_changes64(handle_.get()); }
+  [[nodiscard]] std::int64_t last_row() const noexcept {
+    return sqlite3_last_insert_rowid(handle_.get());
+  }
   [[nodiscard]] bool in_transaction() const noexcept {
     return sqlite3_get_autocommit(handle_.get()) == 0;
   }

@@ -77,7 +77,7 @@ Database::Impl::Impl(const std::string& path, FileOptions options)
       options_(std::move(options)),
       boot_(boot_id()),
       process_(getpid()),
-      side_(path_, options_.mode) {
+      side_(path_, options_.mode, boot_) {
   const SideFile::Writing writing(side_, options_.busy_timeout);
   write_.emplace(path_, options_, false);
   write_->execute(fmt::format("PRAGMA page_size = {}", options_.page_size).c_str());
@@ -128,6 +128,7 @@ void Database::Impl::make_schema() {
   if (!there) {
     write_->execute(schema);
     write_->execute(items_view);
+    side_.forget_marks();
   } else {
     Query query = write_->query("SELECT value FROM microbatch_meta WHERE key = 'schema'");
     const std::int64_t version = query.step() ? query.number(0) : 0;

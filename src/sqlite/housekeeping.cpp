@@ -1,11 +1,43 @@
 // What is dropped by rule.
 
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "state.hpp"
 
 namespace microbatch::sqlite {
+
+namespace {
+
+/// For those who wait for the item: a batch that is not there any more was dropped, not delivered.
+/// Neighbours are one row.
+void remember_drop(Connection& c, std::int64_t stream, std::int64_t number, std::string_view why) {
+  c.query("UPDATE microbatch_drops SET last = ?2 WHERE stream = ?1 AND last = ?2 - 1 AND why = ?3")
+      .bind(stream)
+      .bind(number)
+      .bind(why)
+      .run();
+  if (c.changes() > 0) return;
+  c.query(
+       "INSERT OR REPLACE INTO microbatch_drops(stream, first, last, why) VALUES (?1, ?2, ?2, ?3)")
+      .bind(stream)
+      .bind(number)
+      .bind(why)
+      .run();
+}
+
+/// Of rows like those a stream keeps the last ones.
+void forget_old_drops(Connection& c, std::int64_t stream, std::int64_t keep) {
+  c.query(
+       "DELETE FROM microbatch_drops WHERE stream = ?1 AND first < (SELECT first FROM "
+       "microbatch_drops WHERE stream = ?1 ORDER BY first DESC LIMIT 1 OFFSET ?2)")
+      .bind(stream)
+      .bind(keep - 1)
+      .run();
+}
+
+}  // namespace
 
 void Storage::drop(const DropRule& rule, std::int64_t from) {
   State& state = *state_;
@@ -52,11 +84,14 @@ void Storage::drop(const DropRule& rule, std::int64_t from) {
           static_cast<std::uint64_t>(items) - (progress ? progress->settled_count() : 0U);
       c.query("DELETE FROM microbatch_batches WHERE key = ?").bind(state.key(batch.number)).run();
       if (progress) state.forget_progress(c, batch.number);
+      remember_drop(c, state.id, batch.number, old ? "expired" : "evicted");
     }
+    forget_old_drops(c, state.id, State::kept_drops);
     state.count(c, "UPDATE microbatch_streams SET ended = ended + ? WHERE id = ?", dropped);
     state.count(c, "UPDATE microbatch_streams SET expired = expired + ? WHERE id = ?", expired);
     state.count(c, "UPDATE microbatch_streams SET evicted = evicted + ? WHERE id = ?", evicted);
   });
+  wake(Bell::ended);
 }
 
 }  // namespace microbatch::sqlite

@@ -10,6 +10,15 @@
 
 namespace microbatch::sqlite {
 
+namespace {
+
+std::int64_t limit(std::size_t n) {
+  return static_cast<std::int64_t>(
+      std::min<std::size_t>(n, std::numeric_limits<std::int32_t>::max()));
+}
+
+}  // namespace
+
 std::vector<StoredDeadLetter> Storage::dead_letters(std::int64_t after, std::size_t n) {
   return state_->db.read([&](Connection& c) {
     std::vector<StoredDeadLetter> found;
@@ -17,10 +26,7 @@ std::vector<StoredDeadLetter> Storage::dead_letters(std::int64_t after, std::siz
         "SELECT id, position, item, error, attempts, died_at, checksum FROM "
         "microbatch_dead_letters "
         "WHERE stream = ? AND id > ? ORDER BY id LIMIT ?");
-    query.bind(state_->id)
-        .bind(after)
-        .bind(static_cast<std::int64_t>(
-            std::min<std::size_t>(n, std::numeric_limits<std::int32_t>::max())));
+    query.bind(state_->id).bind(after).bind(limit(n));
     while (query.step()) {
       if (checksum(query.bytes(2), query.number(1), query.number(5)) != query.number(6))
         throw StorageError(fmt::format("{}: corrupt: stream '{}', dead letter {}",
@@ -80,10 +86,7 @@ std::vector<BatchInfo> Storage::batches(std::int64_t from, std::size_t n) {
         "SELECT b.key, b.items, b.written_at, p.settled FROM microbatch_batches b LEFT JOIN "
         "microbatch_progress p ON p.key = b.key WHERE b.key BETWEEN ? AND ? ORDER BY b.key LIMIT "
         "?");
-    query.bind(state.key(std::max<std::int64_t>(from, 0)))
-        .bind(state.last_key())
-        .bind(static_cast<std::int64_t>(
-            std::min<std::size_t>(n, std::numeric_limits<std::int32_t>::max())));
+    query.bind(state.key(std::max<std::int64_t>(from, 0))).bind(state.last_key()).bind(limit(n));
     while (query.step()) {
       BatchInfo info{.number = State::number(query.number(0)),
                      .items = static_cast<std::uint32_t>(query.number(1)),
@@ -94,6 +97,45 @@ std::vector<BatchInfo> Storage::batches(std::int64_t from, std::size_t n) {
               ? info.items
               : Progress{.settled = std::string(query.bytes(3)), .attempts = {}}.settled_count();
       found.push_back(info);
+    }
+    return found;
+  });
+}
+
+std::vector<WindowInfo> Storage::windows(std::int64_t after, std::size_t n) {
+  return state_->db.read([&](Connection& c) {
+    std::vector<WindowInfo> found;
+    Query query = c.query(
+        "SELECT id, first, last, items, committed_at FROM microbatch_windows "
+        "WHERE stream = ? AND id > ? ORDER BY id LIMIT ?");
+    query.bind(state_->id).bind(after).bind(limit(n));
+    while (query.step())
+      found.push_back({.id = query.number(0),
+                       .first = query.number(1),
+                       .last = query.number(2),
+                       .items = static_cast<std::uint64_t>(query.number(3)),
+                       .committed_at = query.number(4)});
+    return found;
+  });
+}
+
+std::vector<std::optional<ItemEnd>> Storage::ends(std::span<const Position> positions) {
+  const State& state = *state_;
+  return state.db.read([&](Connection& c) {
+    std::vector<std::optional<ItemEnd>> found;
+    found.reserve(positions.size());
+    const std::int64_t first = state.first(c);
+    std::int64_t number = -1;  // neighbours are asked for together
+    bool there = false;
+    std::optional<Progress> progress;
+    for (const Position position : positions) {
+      if (batch_of(position) != number) {
+        number = batch_of(position);
+        there = number >= first && state.items(c, number) >= 0;
+        progress = there ? state.progress(c, number) : std::nullopt;
+      }
+      const bool open = there && !(progress && progress->is_settled(index_of(position)));
+      found.push_back(open ? std::nullopt : std::optional(state.end_of(c, position)));
     }
     return found;
   });

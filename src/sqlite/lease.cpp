@@ -25,7 +25,12 @@ std::optional<Lease> Storage::acquire(std::string_view owner, Duration time) {
         .run();
     Query query = c.query("SELECT lease_token FROM microbatch_streams WHERE id = ?");
     query.bind(state.id).step();
-    return Lease{.token = static_cast<std::uint64_t>(query.number(0)), .first = state.first(c)};
+    const Lease lease{.token = static_cast<std::uint64_t>(query.number(0)),
+                      .first = state.first(c)};
+    c.query("DELETE FROM microbatch_loans WHERE stream = ?").bind(state.id).run();
+    // What was with a callback when the last holder died, or lost the lease.
+    state.fail_items(c, state.db.side().take_marks(state.id, lease.token));
+    return lease;
   });
 }
 
@@ -45,6 +50,11 @@ void Storage::release(std::uint64_t token) {
         .bind(state_->id)
         .bind(static_cast<std::int64_t>(token))
         .run();
+    c.query("DELETE FROM microbatch_loans WHERE stream = ? AND token = ?")
+        .bind(state_->id)
+        .bind(static_cast<std::int64_t>(token))
+        .run();
+    (void)state_->db.side().take_marks(state_->id, token + 1);
   });
 }
 

@@ -54,7 +54,35 @@ CREATE TABLE microbatch_dead_letters(
   attempts INTEGER NOT NULL,
   died_at  INTEGER NOT NULL,
   checksum INTEGER NOT NULL);
-CREATE INDEX microbatch_dead_letters_by_stream ON microbatch_dead_letters(stream);
+CREATE INDEX microbatch_dead_letters_by_stream ON microbatch_dead_letters(stream, position);
+
+CREATE TABLE microbatch_drops(
+  stream INTEGER NOT NULL,
+  first  INTEGER NOT NULL,
+  last   INTEGER NOT NULL,
+  why    TEXT NOT NULL,
+  PRIMARY KEY (stream, first)) WITHOUT ROWID;
+
+CREATE TABLE microbatch_loans(
+  id        INTEGER PRIMARY KEY AUTOINCREMENT,
+  stream    INTEGER NOT NULL,
+  token     INTEGER NOT NULL,
+  runs      BLOB NOT NULL,
+  state     INTEGER NOT NULL,
+  fence     INTEGER NOT NULL DEFAULT 0,
+  borrower  TEXT NOT NULL DEFAULT '',
+  until     INTEGER NOT NULL DEFAULT 0,
+  error     TEXT NOT NULL DEFAULT '',
+  transient INTEGER NOT NULL DEFAULT 0);
+
+CREATE TABLE microbatch_windows(
+  id           INTEGER PRIMARY KEY,
+  stream       INTEGER NOT NULL,
+  first        INTEGER NOT NULL,
+  last         INTEGER NOT NULL,
+  items        INTEGER NOT NULL,
+  committed_at INTEGER NOT NULL);
+CREATE INDEX microbatch_windows_by_stream ON microbatch_windows(stream, id);
 )sql";
 
 /// Items of text codecs one by one, for the sqlite3 shell. The table of 32-bit ends in front of a

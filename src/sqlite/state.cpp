@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace microbatch::sqlite {
 
@@ -82,6 +83,18 @@ void Storage::State::check_token(Connection& c, std::uint64_t token) const {
       fmt::format("{}: stream '{}': the lease was lost to {}", db.path(), name, query.bytes(1)));
 }
 
+void Storage::State::check_loan(Connection& c, const Loan& loan) const {
+  Query query = c.query(
+      "SELECT 1 FROM microbatch_loans l JOIN microbatch_streams s ON s.id = l.stream "
+      "WHERE l.id = ? AND l.fence = ? AND l.state = ? AND l.token = s.lease_token");
+  if (!query.bind(loan.id)
+           .bind(static_cast<std::int64_t>(loan.fence))
+           .bind(static_cast<std::int64_t>(LoanState::Is::borrowed))
+           .step())
+    throw LeaseLost(
+        fmt::format("{}: stream '{}': what was borrowed was taken back", db.path(), name));
+}
+
 std::optional<Progress> Storage::State::progress(Connection& c, std::int64_t number) const {
   Query query =
       c.query("SELECT settled, attempts, checksum FROM microbatch_progress WHERE key = ?");
@@ -146,6 +159,18 @@ std::int64_t Storage::State::items(Connection& c, std::int64_t number) const {
   return query.bind(key(number)).step() ? query.number(0) : -1;
 }
 
+void Storage::State::fail_items(Connection& c, std::span<const ItemRun> runs) const {
+  for (std::size_t i = 0; i < runs.size();) {
+    const std::int64_t number = runs[i].batch;
+    const std::int64_t n = items(c, number);
+    Progress now = progress(c, number).value_or(Progress{});
+    for (; i < runs.size() && runs[i].batch == number; ++i)
+      for (std::uint32_t k = runs[i].begin; k < runs[i].end && k < n; ++k)
+        now.add_attempt(static_cast<std::uint32_t>(n), k);
+    if (n >= 0) store(c, number, now);
+  }
+}
+
 std::uint64_t Storage::State::end_items(Connection& c, std::span<const ItemRun> runs) const {
   std::uint64_t fresh = 0;
   std::uint64_t ended = 0;
@@ -204,6 +229,57 @@ void Storage::State::advance_first(Connection& c) const {
 std::int64_t Storage::State::first(Connection& c) const {
   Query query = c.query("SELECT first FROM microbatch_streams WHERE id = ?");
   return query.bind(id).step() ? query.number(0) : 1;
+}
+
+void Storage::State::settle(Connection& c, std::span<const ItemRun> runs,
+                            const Transaction& transaction) const {
+  for (const auto& statement : transaction.statements()) c.run(statement);
+  count(c, "UPDATE microbatch_streams SET delivered = delivered + ? WHERE id = ?",
+        end_items(c, runs));
+  if (keep && !runs.empty()) keep_window(c, runs);
+}
+
+ItemEnd Storage::State::end_of(Connection& c, Position position) const {
+  {
+    Query query =
+        c.query("SELECT error FROM microbatch_dead_letters WHERE stream = ? AND position = ?");
+    if (query.bind(id).bind(position).step())
+      return {Outcome::dead_lettered, std::string(query.bytes(0))};
+  }
+  {
+    Query query = c.query(
+        "SELECT last, why FROM microbatch_drops WHERE stream = ? AND first <= ? "
+        "ORDER BY first DESC LIMIT 1");
+    if (query.bind(id).bind(batch_of(position)).step() && query.number(0) >= batch_of(position))
+      return {Outcome::dropped, std::string(query.bytes(1))};
+  }
+  {  // see forget_old_drops()
+    Query query =
+        c.query("SELECT count(*) >= ? AND min(first) > ? FROM microbatch_drops WHERE stream = ?");
+    if (query.bind(kept_drops).bind(batch_of(position)).bind(id).step() && query.number(0) != 0)
+      return {Outcome::abandoned, "it ended so many drops ago that nobody knows how"};
+  }
+  return {};
+}
+
+void Storage::State::keep_window(Connection& c, std::span<const ItemRun> runs) const {
+  Position first = std::numeric_limits<Position>::max();
+  Position last = -1;
+  std::int64_t n = 0;
+  for (const ItemRun& run : runs) {
+    first = std::min(first, position_of(run.batch, run.begin));
+    last = std::max(last, position_of(run.batch, run.end - 1));
+    n += run.end - run.begin;
+  }
+  c.query(
+       "INSERT INTO microbatch_windows(stream, first, last, items, committed_at) "
+       "VALUES (?, ?, ?, ?, ?)")
+      .bind(id)
+      .bind(first)
+      .bind(last)
+      .bind(n)
+      .bind(wall_now())
+      .run();
 }
 
 void Storage::State::count(Connection& c, const char* sql, std::uint64_t n) const {

@@ -18,6 +18,7 @@ struct Storage::State {
   static constexpr int number_bits = 40;
   static constexpr std::int64_t last_number = (std::int64_t{1} << number_bits) - 1;
   static constexpr std::int64_t most_streams = std::int64_t{1} << 20;
+  static constexpr std::int64_t kept_drops = 1000;  // rows of microbatch_drops
 
   State(Database::Impl& database, std::string stream_name)
       : db(database), name(std::move(stream_name)) {}
@@ -42,6 +43,8 @@ struct Storage::State {
   /// -1: there is no such batch.
   std::int64_t items(Connection& c, std::int64_t number) const;
   void check_token(Connection& c, std::uint64_t token) const;
+  /// It is this borrower's still, and who offered it holds the lease.
+  void check_loan(Connection& c, const Loan& loan) const;
 
   /// Numbers from the head on; the new head is stored with them, so that a lost row is missed.
   std::int64_t insert(Connection& c, std::span<const NewBatch> batches) const;
@@ -56,8 +59,14 @@ struct Storage::State {
   void store(Connection& c, std::int64_t number, const Progress& progress) const;
   void forget_progress(Connection& c, std::int64_t number) const;
 
+  /// One more failed attempt of these items.
+  void fail_items(Connection& c, std::span<const ItemRun> runs) const;
   /// These items have ended; how many of them had not before.
   std::uint64_t end_items(Connection& c, std::span<const ItemRun> runs) const;
+  /// They are delivered, and the transaction's statements are run.
+  void settle(Connection& c, std::span<const ItemRun> runs, const Transaction& transaction) const;
+  /// How an item ended that is not pending any more.
+  ItemEnd end_of(Connection& c, Position position) const;
   /// sql: adds its first argument to a count of the stream that is its second.
   void count(Connection& c, const char* sql, std::uint64_t n) const;
 
@@ -65,6 +74,8 @@ struct Storage::State {
   void insert(Connection& c, std::int64_t number, const NewBatch& batch) const;
   Progress checked(std::int64_t number, std::string_view settled, std::string_view attempts,
                    std::int64_t sum) const;
+  /// On a stream that keeps them: that these items were committed together.
+  void keep_window(Connection& c, std::span<const ItemRun> runs) const;
   /// Kept batches in front that have ended are no longer looked at.
   void advance_first(Connection& c) const;
 };

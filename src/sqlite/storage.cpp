@@ -61,7 +61,7 @@ const std::string& Storage::name() const noexcept { return state_->name; }
 std::int64_t Storage::append(std::span<const NewBatch> batches, Safety safety) {
   const std::int64_t first =
       state_->db.write(safety, [&](Connection& c) { return state_->insert(c, batches); });
-  wake();
+  wake(Bell::appended);
   return first;
 }
 
@@ -107,25 +107,23 @@ void Storage::settle(std::uint64_t token, std::span<const ItemRun> runs, Transac
                      Safety safety) {
   state_->db.write(safety, [&](Connection& c) {
     state_->check_token(c, token);
-    for (const auto& statement : transaction.statements()) c.run(statement);
-    state_->count(c, "UPDATE microbatch_streams SET delivered = delivered + ? WHERE id = ?",
-                  state_->end_items(c, runs));
+    state_->settle(c, runs, transaction);
   });
+  wake(Bell::ended);
 }
 
 void Storage::record_failure(std::uint64_t token, std::span<const ItemRun> runs) {
   state_->db.write(Safety::written, [&](Connection& c) {
     state_->check_token(c, token);
-    for (std::size_t i = 0; i < runs.size();) {
-      const std::int64_t number = runs[i].batch;
-      const std::int64_t items = state_->items(c, number);
-      Progress now = state_->progress(c, number).value_or(Progress{});
-      for (; i < runs.size() && runs[i].batch == number; ++i)
-        for (std::uint32_t k = runs[i].begin; k < runs[i].end && k < items; ++k)
-          now.add_attempt(static_cast<std::uint32_t>(items), k);
-      if (items >= 0) state_->store(c, number, now);
-    }
+    state_->fail_items(c, runs);
   });
+}
+
+std::uint32_t Storage::mark(std::uint64_t token, std::span<const ItemRun> runs) noexcept {
+  return state_->db.side().mark(state_->id, token, runs);
+}
+void Storage::unmark(std::uint64_t token, std::uint32_t mark) noexcept {
+  state_->db.side().unmark(token, mark);
 }
 
 void Storage::bury(std::uint64_t token, const StoredDeadLetter& letter) {
@@ -148,6 +146,7 @@ void Storage::bury(std::uint64_t token, const StoredDeadLetter& letter) {
     state_->count(c, "UPDATE microbatch_streams SET dead_lettered = dead_lettered + ? WHERE id = ?",
                   state_->end_items(c, {&run, 1}));
   });
+  wake(Bell::ended);
 }
 
 bool Storage::put_back(std::int64_t id) {
@@ -165,7 +164,7 @@ bool Storage::put_back(std::int64_t id) {
     state_->insert(c, {&batch, 1});
     return true;
   });
-  if (there) wake();
+  if (there) wake(Bell::appended);
   return there;
 }
 
@@ -204,18 +203,15 @@ std::uint64_t Storage::replay(Position from) {
         .bind(state.id)
         .run();
   });
-  wake();
+  wake(Bell::appended);
   const std::uint64_t now = counts().pending;
   return now > before ? now - before : 0;
 }
 
-std::uint64_t Storage::notice() {
-  return state_->db.side().bell(static_cast<std::uint64_t>(state_->id));
+std::uint64_t Storage::notice(Bell bell) { return state_->db.side().bell(state_->id, bell); }
+void Storage::wait(Bell bell, std::uint64_t seen, TimePoint until) {
+  state_->db.side().wait(state_->id, bell, static_cast<std::uint32_t>(seen), until);
 }
-void Storage::wait(std::uint64_t seen, TimePoint until) {
-  state_->db.side().wait(static_cast<std::uint64_t>(state_->id), static_cast<std::uint32_t>(seen),
-                         until);
-}
-void Storage::wake() { state_->db.side().ring(static_cast<std::uint64_t>(state_->id)); }
+void Storage::wake(Bell bell) { state_->db.side().ring(state_->id, bell); }
 
 }  // namespace microbatch::sqlite

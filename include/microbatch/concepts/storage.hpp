@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -13,6 +14,7 @@
 
 #include "../core/clock.hpp"
 #include "../core/errors.hpp"
+#include "../core/results.hpp"
 
 namespace microbatch {
 
@@ -107,6 +109,20 @@ struct StoredDeadLetter {
   std::int64_t died_at = 0;  ///< wall clock, nanoseconds since 1970
 };
 
+/// How an item ended.
+struct ItemEnd {
+  Outcome outcome = Outcome::delivered;
+  std::string error{};  ///< of a dead letter; why it was dropped
+};
+
+/// What a store tells those who wait for it.
+enum class Bell : std::uint8_t {
+  appended,  ///< there are new items
+  ended,     ///< items have ended
+  lent,      ///< a window is offered to other processes, or one of those has changed
+};
+inline constexpr std::size_t bell_count = 3;
+
 /// What a store counts of a stream, in items, since it was created.
 struct StoredCounts {
   std::uint64_t pending = 0;
@@ -141,23 +157,28 @@ struct DropRule {
 ///   release(token)
 ///   settle(token, runs, tx, s)    these items are delivered, and `tx` is done; LeaseLost
 ///   record_failure(token, runs)   one more failed attempt of these items; LeaseLost
+///   mark(token, runs)             these items are with a callback now, until unmark(). What is
+///                                 still marked when the next holder takes the lease has failed
+///                                 once more. It costs no transaction, and throws nothing
 ///   bury(token, letter)           this item is dead: settled, and in the dead letters; LeaseLost
 ///   drop(rule, from)              drops what the rule says, of batches numbered `from` or higher
 ///   dead_letters(after, n)        with ids above `after`, ascending
 ///   put_back(id)                  a dead letter is appended again; false if there is none
 ///   replay(from)                  what was kept from this position on is pending again; the lease
 ///                                 is lost. How many items
-///   notice(), wait(seen, until)   a number that changes with each append, of whatever process, and
-///                                 waiting until it is not `seen` any more
-///   wake()                        changes it
+///   ends(positions)               how these items ended; nothing for those that have not
+///   notice(bell)                  a number that changes when that happens, in whatever process
+///   wait(bell, seen, until)       until it is not `seen` any more
+///   wake(bell)                    changes it
 ///
 /// Models: MemoryStorage, sqlite::Storage.
 template <class S>
 concept Storage = requires(S& store, typename S::Transaction& tx, std::span<const NewBatch> batches,
                            std::span<const ItemRun> runs, std::vector<StoredBatch>& into,
                            const StoredDeadLetter& letter, const DropRule& rule, Safety safety,
-                           std::uint64_t token, std::int64_t number, std::string_view owner,
-                           std::size_t n, Duration time, TimePoint until) {
+                           std::span<const Position> positions, std::uint64_t token,
+                           std::int64_t number, std::uint32_t mark, std::string_view owner,
+                           std::size_t n, Duration time, TimePoint until, Bell bell) {
   { store.append(batches, safety) } -> std::same_as<std::int64_t>;
   store.load(number, n, into);
   { store.head() } -> std::same_as<std::int64_t>;
@@ -166,15 +187,18 @@ concept Storage = requires(S& store, typename S::Transaction& tx, std::span<cons
   store.release(token);
   store.settle(token, runs, tx, safety);
   store.record_failure(token, runs);
+  { store.mark(token, runs) } noexcept -> std::same_as<std::uint32_t>;
+  { store.unmark(token, mark) } noexcept;
   store.bury(token, letter);
   store.drop(rule, number);
   { store.dead_letters(number, n) } -> std::same_as<std::vector<StoredDeadLetter>>;
   { store.put_back(number) } -> std::same_as<bool>;
   { store.replay(number) } -> std::same_as<std::uint64_t>;
   { store.counts() } -> std::same_as<StoredCounts>;
-  { store.notice() } -> std::same_as<std::uint64_t>;
-  store.wait(token, until);
-  store.wake();
+  { store.ends(positions) } -> std::same_as<std::vector<std::optional<ItemEnd>>>;
+  { store.notice(bell) } -> std::same_as<std::uint64_t>;
+  store.wait(bell, token, until);
+  store.wake(bell);
   { store.name() } -> std::convertible_to<std::string>;
 };
 

@@ -16,8 +16,7 @@
 #include <vector>
 
 #include "../streaming.hpp"
-#include "batch_body.hpp"
-#include "durable_stream.hpp"
+#include "loader.hpp"
 #include "term.hpp"
 
 namespace microbatch::detail {
@@ -35,17 +34,27 @@ class Delivery {
 
   /// What lives as long as a lease.
   struct Part {
-    std::shared_ptr<TermOf> term;
+    Part(const std::shared_ptr<Core>& core, const DeliveryOptions& options, const Start& start,
+         std::uint32_t max_attempts, std::function<void(const std::exception_ptr&)> report)
+        : term(std::make_shared<TermOf>(core->storage, core->codec, options.commit)),
+          stream(StreamOptions<T>{.capacity = options.capacity}),
+          loader(core, term, stream, max_attempts, std::move(report)),
+          consumer(start(stream, term)) {}
+
+    const std::shared_ptr<TermOf> term;
     Stream<T> stream;
-    std::optional<Consumer<T>> consumer;
+    Loader<T, S, C> loader;  // has its lane before the emitter sees the first time pass
+    Consumer<T> consumer;
   };
 
-  Delivery(std::shared_ptr<Core> core, const DeliveryOptions& options, std::string owner,
-           Start start, std::function<bool()> quiet,
+  /// `max_attempts`: how often an item may fail before it is handled alone.
+  Delivery(std::shared_ptr<Core> core, const DeliveryOptions& options, std::uint32_t max_attempts,
+           std::string owner, Start start, std::function<bool()> quiet,
            std::function<void(const BackgroundError&)> on_error)
       : core_(std::move(core)),
         store_(*core_->storage),
         options_(options),
+        max_attempts_(max_attempts),
         owner_(std::move(owner)),
         start_(std::move(start)),
         quiet_(std::move(quiet)),
@@ -76,7 +85,7 @@ class Delivery {
   bool load_until(std::int64_t head, TimePoint deadline) {
     std::unique_lock lock(mutex_);
     const std::uint64_t question = ++asked_;  // does it hold the lease still?
-    store_.wake();
+    store_.wake(Bell::appended);
     const auto loaded = [&] {
       return stopping_ || (active_ && answered_ >= question && next_ >= head);
     };
@@ -93,7 +102,7 @@ class Delivery {
     }
     part()->stream.close();
     changed_.notify_all();
-    store_.wake();
+    store_.wake(Bell::appended);
   }
   /// Gives up the lease.
   void finish() {
@@ -102,7 +111,7 @@ class Delivery {
       finished_ = true;
     }
     changed_.notify_all();
-    store_.wake();
+    store_.wake(Bell::appended);
     if (thread_.joinable()) thread_.join();
   }
 
@@ -110,16 +119,12 @@ class Delivery {
   static constexpr std::size_t load_bytes = std::size_t{4} << 20;
 
   std::shared_ptr<Part> make_part() {
-    auto term = std::make_shared<TermOf>(core_->storage, core_->codec, options_.commit);
-    term->on_lost([this] {
+    auto part = std::make_shared<Part>(core_, options_, start_, max_attempts_,
+                                       [this](const std::exception_ptr& error) { report(error); });
+    part->term->on_lost([this] {
       changed_.notify_all();
-      store_.wake();
+      store_.wake(Bell::appended);
     });
-    auto part = std::make_shared<Part>(
-        Part{.term = term,
-             .stream = Stream<T>(StreamOptions<T>{.capacity = options_.capacity}),
-             .consumer = {}});
-    part->consumer.emplace(start_(part->stream, term));
     return part;
   }
 
@@ -154,12 +159,12 @@ class Delivery {
 
   /// Appends what is pending in the store, until it has to stop.
   void feed() {
-    auto& core = *CoreOf<T>::get(part_->stream);
-    Lane<T>& lane = core.lanes.acquire();
+    part_->loader.open();
+    const auto go_on = [&] { return !stopping() && renew_if_due(); };
     std::vector<StoredBatch> batches;
     TimePoint drop_at{};
     while (!stopping()) {
-      const std::uint64_t seen = store_.notice();
+      const std::uint64_t seen = store_.notice(Bell::appended);
       const std::uint64_t question = asked();
       if (!renew_if_due(question)) break;
       batches.clear();
@@ -172,50 +177,14 @@ class Delivery {
         store_.load(next_, load_bytes, batches);
         if (batches.empty() && next_ < head) set_next(head);  // what was there has ended
         for (const StoredBatch& batch : batches) {
-          if (!append(core.admission, lane, batch)) return;
+          if (!part_->loader.append(batch, part_->consumer, go_on)) return;
           set_next(batch.number + 1);
         }
       });
       if (!fine)
         pause(std::chrono::milliseconds(500));
       else if (batches.empty())
-        store_.wait(seen, renew_at_);
-    }
-    core.lanes.release(lane);
-  }
-
-  /// False: there is no point in going on.
-  bool append(Admission<T>& admission, Lane<T>& lane, const StoredBatch& batch) {
-    const BatchBody body(batch.body, batch.items);
-    part_->term->loaded(batch);
-    for (std::uint32_t i = 0; i < batch.items; ++i) {
-      if (!batch.settled.empty() && batch.settled[i]) continue;
-      const Origin origin{.partition = 0, .offset = position_of(batch.number, i)};
-      std::optional<T> item = decoded(body[i], origin.offset);
-      while (item) {
-        const auto result =
-            admission.append(lane, std::move(*item), Admission<T>::Wait::as_configured, renew_at_,
-                             {.origin = &origin});
-        if (result == AppendResult::accepted) break;
-        if (result == AppendResult::closed || !renew_if_due()) return false;
-        if (result == AppendResult::full) pause(std::chrono::milliseconds(100));
-        if (stopping()) return false;
-      }
-    }
-    return true;
-  }
-
-  /// Nothing for bytes that the codec does not understand: they become a dead letter as they are.
-  std::optional<T> decoded(std::string_view bytes, Position position) {
-    try {
-      return core_->codec.decode(bytes);
-    } catch (...) {
-      const auto error = std::current_exception();
-      report(error);
-      store_.bury(
-          part_->term->token(),
-          {.position = position, .item = std::string(bytes), .error = "decode: " + text_of(error)});
-      return {};
+        store_.wait(Bell::appended, seen, renew_at_);
     }
   }
 
@@ -269,7 +238,7 @@ class Delivery {
   void begin_anew() {
     report(std::make_exception_ptr(LeaseLost("durable stream '" + std::string(store_.name()) +
                                              "': the lease was lost; this consumer waits for it")));
-    const CloseResult<T> ended = part_->consumer->stop();
+    const CloseResult<T> ended = part_->consumer.stop();
     while (!quiet_()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     auto next = stopping() ? nullptr : make_part();
     std::lock_guard lock(mutex_);
@@ -319,6 +288,7 @@ class Delivery {
   const std::shared_ptr<Core> core_;
   S& store_;
   const DeliveryOptions options_;
+  const std::uint32_t max_attempts_;
   const std::string owner_;
   const Start start_;
   const std::function<bool()> quiet_;

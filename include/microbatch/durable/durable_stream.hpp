@@ -1,119 +1,23 @@
 #pragma once
 
 #include <chrono>
-#include <concepts>
-#include <cstddef>
+#include <cstdint>
+#include <exception>
 #include <memory>
-#include <ranges>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "../streaming.hpp"
+#include "ack_watch.hpp"
 #include "codecs.hpp"
+#include "durable_appends.hpp"
 #include "group_writer.hpp"
 #include "options.hpp"
-#include "receipt.hpp"
 
 namespace microbatch {
 
 namespace detail {
-
-/// The appends that DurableStream and DurableProducer have in common. Door::inner() is the stream
-/// or the producer of entries behind it.
-template <class T, class Door>
-class DurableAppends {
- public:
-  /// Queued: it answers as soon as the item is in this process' memory. Full: see
-  /// DurableOptions::overflow. What is not accepted stays with the caller.
-  AppendResult append(T&& item) { return queue(std::move(item)).result; }
-  AppendResult append(const T& item)
-    requires std::copy_constructible<T>
-  {
-    return queue(item).result;
-  }
-  /// Never waits.
-  [[nodiscard]] AppendResult try_append(T&& item) {
-    return put(std::move(item),
-               [](auto& in, auto&& entry) { return in.try_append(std::move(entry)); });
-  }
-  /// Waits for room at most that long.
-  template <class Rep, class Period>
-  [[nodiscard]] AppendResult append_for(T&& item, std::chrono::duration<Rep, Period> timeout) {
-    return put(std::move(item),
-               [&](auto& in, auto&& entry) { return in.append_for(std::move(entry), timeout); });
-  }
-  /// The items of a range, in order, until one is not taken. Elements are copied, or moved where
-  /// the range yields rvalues.
-  template <std::ranges::input_range R>
-    requires std::constructible_from<T, std::ranges::range_reference_t<R>>
-  [[nodiscard]] RangeResult append_range(R&& range) {
-    return put_range(range, nullptr);
-  }
-
-  /// The same, and the receipt tells when they are written: they survive the end of the process.
-  Receipt append(T&& item, WrittenTag) { return put(std::move(item), Safety::written); }
-  Receipt append(const T& item, WrittenTag) { return put(item, Safety::written); }
-  template <std::ranges::input_range R>
-  Receipt append_range(R&& range, WrittenTag) {
-    return put_range(range, Safety::written);
-  }
-  /// The same, and the receipt tells when they are synced: they survive a power cut.
-  Receipt append(T&& item, SyncedTag) { return put(std::move(item), Safety::synced); }
-  Receipt append(const T& item, SyncedTag) { return put(item, Safety::synced); }
-  template <std::ranges::input_range R>
-  Receipt append_range(R&& range, SyncedTag) {
-    return put_range(range, Safety::synced);
-  }
-
- private:
-  [[nodiscard]] auto& inner() { return static_cast<Door&>(*this).inner(); }
-
-  /// By reference all the way to the lane: a refused item was never touched.
-  template <class U>
-  struct Once {
-    typename Entry<T>::template Ref<U> ref;
-    const auto* begin() const noexcept { return &ref; }
-    const auto* end() const noexcept { return &ref + 1; }
-  };
-  template <class U>
-  RangeResult queue(U&& item, ReceiptState* receipt = nullptr) {
-    return inner().append_range(Once<U>{{std::forward<U>(item), receipt}});
-  }
-  template <class U>
-  Receipt put(U&& item, Safety safety) {
-    Receipt receipt(safety);
-    receipt.set_result(queue(std::forward<U>(item), &receipt.state()));
-    return receipt;
-  }
-
-  template <std::ranges::input_range R>
-  RangeResult put_range(R& range, ReceiptState* receipt) {
-    using U = std::ranges::range_reference_t<R>;
-    return inner().append_range(
-        range | std::views::transform([receipt](U&& item) {
-          return typename Entry<T>::template Ref<U>{std::forward<U>(item), receipt};
-        }));
-  }
-  template <std::ranges::input_range R>
-  Receipt put_range(R& range, Safety safety) {
-    Receipt receipt(safety);
-    receipt.set_result(put_range(range, &receipt.state()));
-    return receipt;
-  }
-
-  /// Ways in that take an entry: what is refused is moved back.
-  template <class Way>
-  AppendResult put(T&& item, Way way)
-    requires std::invocable<Way&, Stream<Entry<T>>&, Entry<T>&&>
-  {
-    Entry<T> entry(std::move(item), ReceiptShare());
-    const AppendResult result = way(inner(), std::move(entry));
-    if (result != AppendResult::accepted && result != AppendResult::dropped)
-      item = std::move(entry.item);
-    return result;
-  }
-};
 
 /// What a durable stream, its producers and its consumers share.
 template <class T, Storage S, Codec<T> C>
@@ -122,6 +26,7 @@ class DurableCore {
   DurableCore(std::shared_ptr<S> store, C item_codec, const DurableOptions& options)
       : storage(std::move(store)),
         codec(std::move(item_codec)),
+        acks(std::make_shared<AckWatch<S>>(storage)),
         entries((options.check(), StreamOptions<Entry<T>>{.capacity = options.capacity,
                                                           .overflow = options.overflow})),
         writer(streaming(entries, WhatIsThere(options.group_items),
@@ -147,6 +52,7 @@ class DurableCore {
 
   std::shared_ptr<S> storage;
   C codec;
+  std::shared_ptr<Acks> acks;  // outlives the writer, which adds to it
   Stream<Entry<T>> entries;
   Consumer<Entry<T>> writer;
 };
@@ -167,10 +73,13 @@ class DurableProducer : public detail::DurableAppends<T, DurableProducer<T>> {
   friend class DurableStream;
   friend class detail::DurableAppends<T, DurableProducer<T>>;
 
-  explicit DurableProducer(Producer<detail::Entry<T>> producer) : producer_(std::move(producer)) {}
+  DurableProducer(Producer<detail::Entry<T>> producer, std::shared_ptr<detail::Acks> acks)
+      : producer_(std::move(producer)), acks_(std::move(acks)) {}
   [[nodiscard]] auto& inner() noexcept { return producer_; }
+  [[nodiscard]] detail::Acks& acks() noexcept { return *acks_; }
 
   Producer<detail::Entry<T>> producer_;
+  std::shared_ptr<detail::Acks> acks_;
 };
 
 /// How a durable stream was closed.
@@ -202,7 +111,7 @@ class DurableStream : public detail::DurableAppends<T, DurableStream<T, S, C>> {
 
   /// A lane of its own, for a thread that appends a lot.
   [[nodiscard]] DurableProducer<T> producer() {
-    return DurableProducer<T>(core_->entries.producer());
+    return DurableProducer<T>(core_->entries.producer(), core_->acks);
   }
 
   /// Returns when everything that was appended before is written.
@@ -227,6 +136,7 @@ class DurableStream : public detail::DurableAppends<T, DurableStream<T, S, C>> {
   friend struct detail::DurableCoreOf<T, S, C>;
 
   [[nodiscard]] auto& inner() noexcept { return core_->entries; }
+  [[nodiscard]] detail::Acks& acks() noexcept { return *core_->acks; }
 
   DurableCloseResult<T> result_of(CloseResult<detail::Entry<T>> closed) {
     DurableCloseResult<T> result{.written = closed.delivered, .timed_out = closed.timed_out};

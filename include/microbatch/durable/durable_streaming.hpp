@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "committed.hpp"
 #include "delivery.hpp"
 
 namespace microbatch {
@@ -71,10 +72,10 @@ class DurableWay final : public DurableConsumer<T>::Way {
   using D = Delivery<T, S, C>;
 
   DurableWay(std::shared_ptr<DurableCore<T, S, C>> core, const DeliveryOptions& options,
-             typename D::Start start, std::function<bool()> quiet,
+             std::uint32_t max_attempts, typename D::Start start, std::function<bool()> quiet,
              std::function<void(const BackgroundError&)> on_error)
       : core_(std::move(core)),
-        delivery_(core_, options, lease_owner(), std::move(start), std::move(quiet),
+        delivery_(core_, options, max_attempts, lease_owner(), std::move(start), std::move(quiet),
                   std::move(on_error)) {}
 
   bool active() override { return delivery_.active(); }
@@ -82,7 +83,7 @@ class DurableWay final : public DurableConsumer<T>::Way {
   bool flush(TimePoint deadline) override {
     if (!flush_within(core_->writer, deadline)) return false;
     return delivery_.load_until(core_->storage->head(), deadline) &&
-           flush_within(*delivery_.part()->consumer, deadline);
+           flush_within(delivery_.part()->consumer, deadline);
   }
 
   CloseResult<T> close(TimePoint deadline) override {
@@ -90,11 +91,11 @@ class DurableWay final : public DurableConsumer<T>::Way {
     const auto part = delivery_.part();
     CloseResult<T> result;
     if (deadline == TimePoint::min())
-      result = part->consumer->stop();
+      result = part->consumer.stop();
     else if (deadline == never)
-      result = part->consumer->close();
+      result = part->consumer.close();
     else
-      result = part->consumer->close(std::max(deadline - steady_clock().now(), Duration::zero()));
+      result = part->consumer.close(std::max(deadline - steady_clock().now(), Duration::zero()));
     delivery_.finish();
     result.handed_back.clear();  // they are in the store
     const CloseResult<T> earlier = delivery_.earlier();
@@ -104,7 +105,7 @@ class DurableWay final : public DurableConsumer<T>::Way {
     return result;
   }
 
-  Stats stats() override { return delivery_.part()->consumer->stats(); }
+  Stats stats() override { return delivery_.part()->consumer.stats(); }
 
  private:
   template <class Flushable>
@@ -161,12 +162,18 @@ template <class T, Storage S, Codec<T> C, class E, class F>
                 "microbatch: the emitter of a durable stream must be copyable: it begins anew when "
                 "the lease was lost");
   delivery.check();
+  if (delivery.lend && (!LendingStorage<S> || !std::is_void_v<detail::DurableReturned<T, S, F>> ||
+                        options.order == Order::committed_in_order))
+    throw ConfigError(
+        "DeliveryOptions.lend needs a store that lends (sqlite), a callback that returns nothing, "
+        "and an order other than committed_in_order");
   using Shared = detail::SharedCallback<F>;
   using R = detail::DurableReturned<T, S, F>;
   using TermOf = detail::Term<T, S, C>;
   auto shared = std::make_shared<Shared>(std::move(callback));
   const auto on_error = options.on_error;
-  auto start = [shared, emitter = std::move(emitter), options = std::move(options)](
+  const std::uint32_t max_attempts = options.on_failure.max_attempts;
+  auto start = [shared, emitter = std::move(emitter), options = std::move(options), delivery](
                    Stream<T>& loaded, std::shared_ptr<TermOf> term) {
     const bool commit_later =
         static_cast<bool>(options.sink) || options.order == Order::committed_in_order;
@@ -184,10 +191,12 @@ template <class T, Storage S, Codec<T> C, class E, class F>
         .on_failure = options.on_failure,
         .on_error = options.on_error};
     if (commit_later) inner.sink = detail::CommitSink<T, S, C, R>(term, options.sink);
-    return streaming(loaded, emitter, Inner(term, shared, commit_later), std::move(inner));
+    return streaming(loaded, emitter,
+                     Inner(term, shared, options.on_failure, delivery, commit_later),
+                     std::move(inner));
   };
   return DurableConsumer<T>(std::make_unique<detail::DurableWay<T, S, C>>(
-      detail::DurableCoreOf<T, S, C>::get(stream), delivery, std::move(start),
+      detail::DurableCoreOf<T, S, C>::get(stream), delivery, max_attempts, std::move(start),
       [shared] { return shared->running.load() == 0; }, on_error));
 }
 

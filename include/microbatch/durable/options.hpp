@@ -41,7 +41,8 @@ struct DeliveryOptions {
   std::size_t capacity = 65'536;    ///< items loaded and not yet settled
   Safety commit = Safety::written;  ///< `synced`: no window comes again after a power cut, either
   Duration lease = std::chrono::seconds(10);  ///< a holder that is silent for so long has lost it
-  DropRule drop{};  ///< what is dropped before it is loaded: expire_after, max_bytes
+  DropRule drop{};    ///< what is dropped before it is loaded: expire_after, max_bytes
+  bool lend = false;  ///< other processes' assistants may handle windows; see assist()
 
   void check() const {
     if (capacity < 1) throw ConfigError("DeliveryOptions.capacity must be at least 1, got 0");

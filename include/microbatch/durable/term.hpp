@@ -1,22 +1,22 @@
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "../concepts/codec.hpp"
+#include "../concepts/storage.hpp"
+#include "../core/window.hpp"
 #include "../delivery/dead_letter.hpp"
-#include "durable_window.hpp"
+#include "lending.hpp"
 
 namespace microbatch::detail {
 
@@ -73,21 +73,47 @@ class Term {
     return runs;
   }
 
+  /// Another process handles them, and has committed them when this returns true.
+  bool lend(std::span<const ItemRun> runs, Duration time, const std::stop_token& stop) {
+    bool done = false;
+    if constexpr (LendingStorage<S>)
+      guarded([&] { done = lent(*store_, token(), runs, time, stop); });
+    return done;
+  }
   void commit(std::span<const ItemRun> runs, typename S::Transaction& transaction) {
     guarded([&] { store_->settle(token(), runs, transaction, commit_); });
   }
-  void record_failure(const Window<T>& window) noexcept {
+  void record_failure(std::span<const ItemRun> runs) noexcept {
     try {
-      guarded([&] { store_->record_failure(token(), runs_of(window, {})); });
+      guarded([&] { store_->record_failure(token(), runs); });
     } catch (...) {  // the failure itself is what counts
     }
+  }
+  /// While it lives, these items are with a callback: they have failed if the process does not
+  /// survive it.
+  class WithCallback {
+   public:
+    WithCallback(Term& term, std::span<const ItemRun> runs) noexcept
+        : store_(*term.store_), token_(term.token()), mark_(store_.mark(token_, runs)) {}
+    WithCallback(const WithCallback&) = delete;
+    WithCallback& operator=(const WithCallback&) = delete;
+    ~WithCallback() { store_.unmark(token_, mark_); }
+
+   private:
+    S& store_;
+    const std::uint64_t token_;
+    const std::uint32_t mark_;
+  };
+  /// This item is dead.
+  void bury(const StoredDeadLetter& letter) {
+    guarded([&] { store_->bury(token(), letter); });
   }
   void bury(const DeadLetter<T>& letter) {
     StoredDeadLetter stored{.position = letter.origin.offset,
                             .error = letter.error,
                             .attempts = letter.attempts + earlier_attempts(letter.origin.offset)};
     codec_.encode(letter.item, stored.item);
-    guarded([&] { store_->bury(token(), stored); });
+    bury(stored);
   }
 
  private:
@@ -111,92 +137,6 @@ class Term {
   std::function<void()> told_;
   std::mutex mutex_;
   std::map<std::int64_t, std::vector<std::uint16_t>> attempts_;
-};
-
-/// A callback's result on its way through the sink, and what commits with it.
-template <class S, class R>
-struct Committing {
-  struct Nothing {};
-  std::optional<std::conditional_t<std::is_void_v<R>, Nothing, R>> value{};
-  std::vector<ItemRun> runs{};
-  typename S::Transaction transaction{};
-  bool put = false;  ///< the user's sink has it
-  bool committed = false;
-};
-
-/// The callback of a term's core consumer: the user's, then the commit, unless that has to wait for
-/// a sink or for the windows before this one.
-template <class T, Storage S, Codec<T> C, class F>
-class Committed {
- public:
-  using R = DurableReturned<T, S, F>;
-  using Result = Committing<S, R>;
-
-  Committed(std::shared_ptr<Term<T, S, C>> term, std::shared_ptr<F> callback, bool commit_later)
-      : term_(std::move(term)), callback_(std::move(callback)), commit_later_(commit_later) {}
-
-  Result operator()(Window<T>& window) {
-    Result result;
-    try {
-      term_->check();
-      std::vector<bool> rejected;
-      std::uint32_t earlier = 0;
-      for (std::size_t i = 0; i < window.size(); ++i)
-        earlier = std::max(earlier, term_->earlier_attempts(window.origin(i).offset));
-      DurableWindow<T, S> durable(window, result.transaction, rejected, earlier);
-      if constexpr (std::is_void_v<R>)
-        call_durable<T, S>(*callback_, durable);
-      else
-        result.value.emplace(call_durable<T, S>(*callback_, durable));
-      result.runs = Term<T, S, C>::runs_of(window, rejected);
-      if (!commit_later_) term_->commit(result.runs, result.transaction);
-    } catch (const StorageError&) {  // no attempt of the callback's
-      throw;
-    } catch (...) {
-      term_->record_failure(window);
-      throw;
-    }
-    return result;
-  }
-
- private:
-  std::shared_ptr<Term<T, S, C>> term_;
-  std::shared_ptr<F> callback_;
-  bool commit_later_;
-};
-
-/// The sink of a term's core consumer: the user's, then the commit. Each is repeated by itself.
-template <class T, Storage S, Codec<T> C, class R>
-class CommitSink {
- public:
-  CommitSink(std::shared_ptr<Term<T, S, C>> term, AnySink<typename ResultOf<R>::type> sink)
-      : term_(std::move(term)), sink_(std::move(sink)) {}
-
-  void put(std::span<const Committing<S, R>> results) {
-    for (const auto& kept : results) {
-      auto& result = const_cast<Committing<S, R>&>(kept);  // the engine's own, kept for a retry
-      if constexpr (!std::is_void_v<R>)
-        if (sink_ && !result.put) put_one(*result.value);
-      result.put = true;
-      if (!result.committed) term_->commit(result.runs, result.transaction);
-      result.committed = true;
-    }
-  }
-  void close() { sink_.close(); }
-
- private:
-  template <class V>
-  void put_one(V& value) {
-    if constexpr (ManyResults<V>) {
-      using E = std::ranges::range_value_t<V>;
-      sink_.put(std::span<const E>(std::ranges::data(value), std::ranges::size(value)));
-    } else {
-      sink_.put(std::span<const V>(&value, 1));
-    }
-  }
-
-  std::shared_ptr<Term<T, S, C>> term_;
-  AnySink<typename ResultOf<R>::type> sink_;
 };
 
 }  // namespace microbatch::detail

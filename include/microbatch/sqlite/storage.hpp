@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "../concepts/lending.hpp"
 #include "../concepts/storage.hpp"
 #include "transaction.hpp"
 
@@ -71,7 +72,17 @@ struct BatchInfo {
   std::int64_t written_at = 0;
 };
 
-/// A named stream in a file, as durable streams see it: a model of Storage.
+/// A window that was committed on a stream that keeps them.
+struct WindowInfo {
+  std::int64_t id = 0;  ///< ascending in the order of the commits
+  Position first = 0;   ///< its lowest position: replay() from here
+  Position last = 0;    ///< its highest
+  std::uint64_t items = 0;
+  std::int64_t committed_at = 0;  ///< wall clock, nanoseconds since 1970
+};
+
+/// A named stream in a file, as durable streams see it: a model of Storage and
+/// LendingStorage.
 ///
 /// Its schema is in docs/durable.md. The file is in WAL mode, and one process at a time writes or
 /// checkpoints it, by a lock of our own beside it (FILE-lock).
@@ -104,18 +115,34 @@ class Storage {
   void settle(std::uint64_t token, std::span<const ItemRun> runs, Transaction& transaction,
               Safety safety);
   void record_failure(std::uint64_t token, std::span<const ItemRun> runs);
+  std::uint32_t mark(std::uint64_t token, std::span<const ItemRun> runs) noexcept;
+  void unmark(std::uint64_t token, std::uint32_t mark) noexcept;
   void bury(std::uint64_t token, const StoredDeadLetter& letter);
   void drop(const DropRule& rule, std::int64_t from);
   [[nodiscard]] std::vector<StoredDeadLetter> dead_letters(std::int64_t after, std::size_t n);
   bool put_back(std::int64_t id);
   std::uint64_t replay(Position from);
   [[nodiscard]] StoredCounts counts();
-  [[nodiscard]] std::uint64_t notice();
-  void wait(std::uint64_t seen, TimePoint until);
-  void wake();
+  [[nodiscard]] std::vector<std::optional<ItemEnd>> ends(std::span<const Position> positions);
+  [[nodiscard]] std::uint64_t notice(Bell bell);
+  void wait(Bell bell, std::uint64_t seen, TimePoint until);
+  void wake(Bell bell);
+
+  // As a LendingStorage.
+  std::int64_t offer(std::uint64_t token, std::span<const ItemRun> runs);
+  [[nodiscard]] LoanState loan(std::int64_t id);
+  LoanState take_back(std::int64_t id);
+  std::optional<Loan> borrow(std::string_view borrower, Duration time);
+  void extend(const Loan& loan, Duration time);
+  void settle_loan(const Loan& loan, Transaction& transaction, Safety safety);
+  void fail_loan(const Loan& loan, std::string_view error, Failure failure);
+  void ask_for_loans() noexcept;
+  [[nodiscard]] bool loans_wanted() noexcept;
 
   /// Batches numbered `from` or higher, kept ones included.
   [[nodiscard]] std::vector<BatchInfo> batches(std::int64_t from, std::size_t n);
+  /// Committed windows with ids above `after`, on a stream with `keep`.
+  [[nodiscard]] std::vector<WindowInfo> windows(std::int64_t after, std::size_t n);
 
  private:
   struct State;

@@ -208,12 +208,13 @@ TEMPLATE_TEST_CASE("failed attempts are counted across restarts", "[durable]", M
     stream.append("a", synced).get();
     std::promise<void> failed_twice;
     int calls = 0;
-    auto consumer = consume(stream, 1,
-                            [&](WindowOf<TestType>&) {
-                              if (++calls == 3) failed_twice.set_value();
-                              throw microbatch::TransientError("out of order");
-                            },
-                            {.on_failure = quick_retries()});
+    auto consumer =
+        consume(stream, 1,
+                [&](WindowOf<TestType>&) {
+                  if (++calls == 3) failed_twice.set_value();
+                  throw std::runtime_error("not yet");
+                },
+                {.on_failure = {.max_attempts = 9, .first_delay = 1ms, .max_delay = 1ms}});
     failed_twice.get_future().wait();
     (void)consumer.stop();
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <microbatch/durable/batch_body.hpp>
 #include <microbatch/durable/durable_streaming.hpp>
 #include <microbatch/durable/memory_storage.hpp>
 #include <microbatch/emitters/count_window.hpp>
@@ -86,6 +87,9 @@ struct SqliteWorld {
     return -1;
   }
 
+  /// As a stranger would.
+  void sql(const char* text) const;
+
   Folder folder;
   bool keep;
 };
@@ -96,6 +100,21 @@ template <class World>
 using WindowOf = microbatch::DurableWindow<std::string, typename World::Storage>;
 
 using Strings = std::vector<std::string>;
+
+/// One batch, however appends would have been grouped.
+template <class S>
+void write_batch(S& store, const Strings& items) {
+  std::vector<std::uint32_t> ends;
+  std::string bytes;
+  for (const std::string& item : items) {
+    bytes += item;
+    ends.push_back(static_cast<std::uint32_t>(bytes.size()));
+  }
+  std::string body;
+  microbatch::detail::BatchBody::write(ends, bytes, body);
+  const microbatch::NewBatch batch{.items = static_cast<std::uint32_t>(items.size()), .body = body};
+  (void)store.append({&batch, 1}, microbatch::Safety::written);
+}
 
 /// What a callback has seen, in order. Threads: any.
 class Seen {
