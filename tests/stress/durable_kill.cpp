@@ -1,5 +1,5 @@
-// Producers and consumers of one file are killed with SIGKILL at random moments, round after round;
-// after each round the file is drained and the books are compared.
+// Producers, consumers and their assistants on one file are killed with SIGKILL at random moments,
+// round after round; after each round the file is drained and the books are compared.
 //
 // The books are outside of the processes that die: what a producer was told is synced, and what a
 // callback has seen, stand in a shared mapping; what took effect stands in the file itself.
@@ -26,6 +26,7 @@
 #include <cstring>
 #include <filesystem>
 #include <microbatch/core/split_mix.hpp>
+#include <microbatch/durable/assistant.hpp>
 #include <microbatch/emitters/combine.hpp>
 #include <microbatch/emitters/count_window.hpp>
 #include <microbatch/emitters/max_age_window.hpp>
@@ -64,6 +65,7 @@ struct Books {
     std::atomic<std::uint8_t> synced[2][most_items];  // by stream (once, plain): it was told so
   } of[producers];
   std::atomic<std::uint64_t> broken;
+  std::atomic<std::uint64_t> assisted;                    // windows that an assistant has begun
   std::atomic<std::uint8_t> seen[producers][most_items];  // by the callback of `plain`
 };
 
@@ -111,22 +113,40 @@ int produce(const std::string& folder, std::uint32_t p) {
   return 0;
 }
 
+void take_effect(Books& books, microbatch::sqlite::Window<Item>& items) {
+  for (const Item& item : items) {
+    if (!item.intact()) ++books.broken;
+    items.transaction().execute("INSERT INTO seen VALUES (?, ?)", item.producer, item.sequence);
+  }
+}
+
+/// Handles windows of `once` for the consumer.
+int assist(const std::string& folder) {
+  Books& books = *map_books(folder + "/books");
+  Streams streams(folder);
+  auto assistant = microbatch::assist(streams.once,
+                                      [&](microbatch::sqlite::Window<Item>& items) {
+                                        take_effect(books, items);
+                                        ++books.assisted;
+                                      },
+                                      {.time = 200ms});
+  while (!books.stop) std::this_thread::sleep_for(1ms);
+  return 0;
+}
+
 int consume(const std::string& folder, bool drain) {
   Books& books = *map_books(folder + "/books");
   Streams streams(folder);
   const auto emitter =
       microbatch::any_of(microbatch::CountWindow{window}, microbatch::MaxAgeWindow{2ms});
   const microbatch::DeliveryOptions delivery{.lease = 200ms};
+  microbatch::ThreadPool pool(2);
+  microbatch::DeliveryOptions lending = delivery;
+  lending.lend = true;
   auto once = microbatch::streaming(
       streams.once, emitter,
-      [&](microbatch::sqlite::Window<Item>& items) {
-        for (const Item& item : items) {
-          if (!item.intact()) ++books.broken;
-          items.transaction().execute("INSERT INTO seen VALUES (?, ?)", item.producer,
-                                      item.sequence);
-        }
-      },
-      {}, delivery);
+      [&](microbatch::sqlite::Window<Item>& items) { take_effect(books, items); },
+      {.executor = pool, .order = microbatch::Order::unordered}, lending);
   auto plain = microbatch::streaming(
       streams.plain, emitter,
       [&](std::span<const Item> items) {
@@ -259,8 +279,9 @@ int supervise() {
     for (std::uint32_t p = 0; p < producers; ++p)
       children.push_back(start(folder, std::to_string(p)));
     children.push_back(start(folder, "consume"));
+    children.push_back(start(folder, "assist"));
     std::this_thread::sleep_for(std::chrono::microseconds(static_cast<int>(random() * 150'000)));
-    const auto victims = 1 + static_cast<unsigned>(random() * 7);  // a set of the three
+    const auto victims = 1 + static_cast<unsigned>(random() * 15);  // a set of the four
     for (std::size_t i = 0; i < children.size(); ++i)
       if ((victims >> i & 1U) != 0) {
         kill(children[i], SIGKILL);
@@ -281,8 +302,11 @@ int supervise() {
     wrong += check(effects, books, consumer_kills);
     if (wrong != 0) fmt::print("in round {}\n", round);
   }
-  fmt::print("durable_kill: {} and {} items appended, {} seen again by {} kills of a consumer\n",
-             books.of[0].begun.load(), books.of[1].begun.load(), repeats(books), consumer_kills);
+  fmt::print(
+      "durable_kill: {} and {} items appended, {} seen again by {} kills of a consumer, {} windows "
+      "lent\n",
+      books.of[0].begun.load(), books.of[1].begun.load(), repeats(books), consumer_kills,
+      books.assisted.load());
   if (wrong == 0)
     std::filesystem::remove_all(folder);
   else
@@ -296,6 +320,7 @@ int main(int argc, char** argv) {
   if (argc < 3) return supervise();
   const std::string role = argv[2];
   if (role == "consume") return consume(argv[1], false);
+  if (role == "assist") return assist(argv[1]);
   if (role == "drain") return consume(argv[1], true);
   return produce(argv[1], static_cast<std::uint32_t>(std::stoul(role)));
 }
