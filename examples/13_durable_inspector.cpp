@@ -2,8 +2,8 @@
 // others use the file.
 //
 //   13_durable_inspector FILE                   the streams
-//   13_durable_inspector FILE STREAM            its batches and dead letters
-//   13_durable_inspector FILE STREAM put-back ID  that dead letter is pending again
+//   13_durable_inspector FILE STREAM            its batches, windows (if it keeps them), dead
+//   letters 13_durable_inspector FILE STREAM put-back ID  that dead letter is pending again
 //   13_durable_inspector                        on a little file of its own
 
 #include <fmt/chrono.h>
@@ -85,6 +85,12 @@ void show_stream(microbatch::sqlite::Storage& stream) {
                     when(b.written_at)});
   print_table(rows);
   fmt::print("\n");
+  rows = {{"window", "items", "first position", "last position", "committed"}};
+  for (const auto& w : stream.windows(0, 20))
+    rows.push_back({std::to_string(w.id), std::to_string(w.items), std::to_string(w.first),
+                    std::to_string(w.last), when(w.committed_at)});
+  print_table(rows);
+  fmt::print("\n");
   rows = {{"dead letter", "attempts", "died", "error", "item"}};
   for (const auto& letter : stream.dead_letters(0, 20))
     rows.push_back({std::to_string(letter.id), std::to_string(letter.attempts),
@@ -97,7 +103,7 @@ std::string sample() {
   std::string file = "inspected.db";
   for (const char* suffix : {"", "-wal", "-shm", "-lock"}) std::filesystem::remove(file + suffix);
   auto database = std::make_shared<Database>(file);
-  microbatch::sqlite::DurableStream<std::string> boats(database, "boats");
+  microbatch::sqlite::DurableStream<std::string> boats(database, "boats", {.keep = true});
   microbatch::sqlite::DurableStream<int> numbers(database, "numbers");
   numbers.append(7, microbatch::synced).get();
   auto consumer = microbatch::streaming(boats, microbatch::CountWindow{1},
