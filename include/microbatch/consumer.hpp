@@ -62,6 +62,10 @@ class Consumer {
 
   /// A consistent snapshot; see Stats.
   [[nodiscard]] Stats stats() const { return state().engine->stats(); }
+  /// How windows went; empty unless ConsumerOptions::histograms. Merged here: some 10 us.
+  [[nodiscard]] Histograms histograms() const { return state().engine->histograms(); }
+  /// What Metrics::watch takes.
+  [[nodiscard]] std::shared_ptr<const Probe> probe() const { return state().engine->probe(); }
   /// The dead letters that were kept (those without a receiver), oldest first; they are yours now.
   [[nodiscard]] std::vector<DeadLetter<T>> take_dead_letters() {
     return state().engine->take_dead_letters();

@@ -84,6 +84,7 @@ struct ConsumerOptions {
   std::size_t max_kept_dead_letters = 1000;  ///< beyond it the oldest go, counted
   FailurePolicy on_failure{};
   std::function<void(const BackgroundError&)> on_error{};  ///< what happens in the background
+  bool histograms = false;  ///< measure windows, see Histograms: two clock reads per attempt
 
   template <class U, class S>
     requires std::same_as<T, AnyItem>
@@ -95,7 +96,8 @@ struct ConsumerOptions {
             .dead_letters = {},
             .max_kept_dead_letters = max_kept_dead_letters,
             .on_failure = on_failure,
-            .on_error = on_error};
+            .on_error = on_error,
+            .histograms = histograms};
   }
 
   void check() const {

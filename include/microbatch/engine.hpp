@@ -114,6 +114,10 @@ class Engine {
   CloseResult<T> stop() { return core_->finish(); }
 
   [[nodiscard]] Stats stats() const { return core_->stats(); }
+  /// How windows went; empty unless ConsumerOptions::histograms. Merged here: some 10 us.
+  [[nodiscard]] Histograms histograms() const { return core_->histograms(); }
+  /// What Metrics::watch takes.
+  [[nodiscard]] std::shared_ptr<const Probe> probe() const { return core_->probe(); }
   [[nodiscard]] std::vector<DeadLetter<T>> take_dead_letters() {
     return core_->take_dead_letters();
   }

@@ -25,6 +25,8 @@
 #include "executors/inline_executor.hpp"
 #include "executors/thread_pool.hpp"
 #include "flow.hpp"
+#include "metrics/metrics.hpp"
+#include "metrics/prometheus_text.hpp"
 #include "pipeline.hpp"
 #include "state/table.hpp"
 #include "stream.hpp"

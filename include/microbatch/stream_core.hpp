@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -105,6 +106,8 @@ class StreamCore final : public LaneHome {
   /// Drops what is overdue. Returns when the next item will be, or never.
   TimePoint expire(TimePoint now);
   [[nodiscard]] Stats snapshot();
+  /// Arrival of the oldest pending item; never without one. On stamped streams.
+  [[nodiscard]] TimePoint oldest_stamp();
   /// Tells acknowledgements and errors; the token must be free.
   void after();
 
@@ -190,12 +193,15 @@ TimePoint StreamCore<T>::expire(TimePoint now) {
   // An item is overdue when it has waited for expire_after: stamp + expire_after <= now.
   while (drop_oldest(nullptr, DropCause::expired, later(overdue, Duration{1}))) {
   }
-  TimePoint oldest = never;
-  if (ItemBuffer<T>* buffer = backlog.oldest())
-    oldest = buffer->slots().stamp(buffer->slot(0));
-  else if (Lane<T>* lane = lanes.oldest(nullptr))
-    oldest = lane->front_stamp();
+  const TimePoint oldest = oldest_stamp();
   return oldest == never ? never : later(oldest, options_.expire_after);
+}
+
+template <class T>
+TimePoint StreamCore<T>::oldest_stamp() {
+  if (ItemBuffer<T>* buffer = backlog.oldest()) return buffer->slots().stamp(buffer->slot(0));
+  if (Lane<T>* lane = lanes.oldest(nullptr)) return lane->front_stamp();
+  return never;
 }
 
 template <class T>
@@ -230,6 +236,9 @@ Stats StreamCore<T>::snapshot() {
   stats.refused_would_deadlock = admission.refused(AppendResult::would_deadlock);
   stats.offered = stats.accepted + stats.refused();
   stats.bytes = room.bytes();
+  if (backlog.stamped)
+    if (const TimePoint oldest = oldest_stamp(); oldest != never)
+      stats.oldest_pending = std::max(clock.now() - oldest, Duration::zero());
   return stats;
 }
 

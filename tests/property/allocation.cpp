@@ -61,7 +61,7 @@ std::uint64_t allocated_over_a_pool(E emitter, StreamOptions<std::uint64_t> opti
   Stream<std::uint64_t> stream(options);
   auto consumer = streaming(stream, std::move(emitter),
                             [&](Window<std::uint64_t>& window) { delivered += window.size(); },
-                            {.executor = pool});
+                            {.executor = pool, .histograms = true});
   auto producer = stream.producer();
   const auto pass = [&](std::uint64_t n) {
     const std::uint64_t until = delivered + n;
@@ -83,7 +83,8 @@ std::uint64_t allocated_in_steps(E emitter, StreamOptions<std::uint64_t> options
   std::uint64_t delivered = 0;
   Stream<std::uint64_t> stream(options);
   Engine<std::uint64_t> engine(stream, std::move(emitter),
-                               [&](Window<std::uint64_t>& window) { delivered += window.size(); });
+                               [&](Window<std::uint64_t>& window) { delivered += window.size(); },
+                               {.histograms = true});
   const auto pass = [&] {
     for (std::uint64_t i = 0; i < 900; ++i) (void)stream.append(i % 7);
     (void)engine.step(clock.now());

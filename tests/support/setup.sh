@@ -3,7 +3,7 @@
 #   require REASON NEED...     installs what is missing, or says so and ends
 #   wish_for REASON NEED...    the same, but goes on without it
 #
-# A NEED is `command:NAME`, `header:PATH` or `sanitizers:COMPILER`. apt installs it where there is apt; elsewhere the user reads what is missing.
+# A NEED is `command:NAME`, `header:PATH`, `file:PATH` or `sanitizers:COMPILER`. apt installs it where there is apt; elsewhere the user reads what is missing.
 
 jobs=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
@@ -27,6 +27,8 @@ debian_package_of() {
     header:concurrentqueue/*) echo libconcurrentqueue-dev ;;
     header:boost/*) echo libboost-dev ;;
     header:atomic_queue/*) echo libatomic-queue-dev ;;
+    command:java) echo default-jdk-headless ;;
+    file:*/hdrhistogram.jar) echo libhdrhistogram-java ;;
     *) echo "${1#*:}" ;;
   esac
 }
@@ -37,6 +39,7 @@ is_there() {
     header:catch2/*) has_header catch2/catch_test_macros.hpp || has_header catch2/catch.hpp ;;
     header:*) has_header "${1#header:}" ;;
     sanitizers:*) echo "int main() {}" | "${1#sanitizers:}" -fsanitize=address -x c++ - -o /dev/null 2>/dev/null ;;
+    file:*) [[ -e ${1#file:} ]] ;;
   esac
 }
 

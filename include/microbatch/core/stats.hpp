@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "clock.hpp"
 #include "results.hpp"
 
 namespace microbatch {
@@ -38,6 +39,10 @@ struct Stats {
   std::uint64_t retries = 0;                             ///< attempts after the first
   std::uint64_t bytes = 0;                               ///< weight of what is not settled
   std::uint64_t dead_letters_lost = 0;  ///< dead letters beyond what is kept without a handler
+
+  std::uint64_t windows_in_flight = 0;  ///< windows emitted and not ended
+  Duration oldest_pending{};  ///< since the oldest pending item came; 0 without arrival stamps
+  Duration oldest_window{};   ///< since the oldest window in flight was emitted; 0 without one
 
   [[nodiscard]] std::uint64_t refused() const noexcept {
     return refused_full + refused_closed + refused_timeout + refused_too_large +

@@ -8,6 +8,7 @@
 
 #include "../core/item_buffer.hpp"
 #include "../core/window.hpp"
+#include "call_meter.hpp"
 #include "handler.hpp"
 #include "put_plan.hpp"
 #include "retry_plan.hpp"
@@ -39,6 +40,7 @@ struct Batch {
   std::vector<bool> ended;  ///< by item; empty while none or all of them have ended
   std::size_t unsettled = 0;
   std::uint32_t put_failures = 0;
+  CallMeter* meter = nullptr;  ///< lent to the thread that runs it
   TimePoint due{};
   Next next = Next::call;
   bool out = false;            ///< handed over

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "../core/probe.hpp"
 #include "engine_loop.hpp"
 #include "ticket.hpp"
 
@@ -20,6 +21,7 @@ namespace microbatch::detail {
 /// Threads: any, all functions.
 template <class T>
 class EngineCore final : public Steppable,
+                         public Sampled,
                          public std::enable_shared_from_this<EngineCore<T>>,
                          private EngineLoop<T> {
   using Loop = EngineLoop<T>;
@@ -47,6 +49,7 @@ class EngineCore final : public Steppable,
              std::unique_ptr<Handler<T>> handler, const ConsumerOptions<T, R>& options,
              std::size_t workers)
       : Loop(std::move(core), std::move(emitter), std::move(handler), options, workers) {}
+  ~EngineCore() override { probe_->cut(); }
 
   /// Before anything else; throws ConfigError where the emitter could never be ready.
   void start() {
@@ -125,8 +128,16 @@ class EngineCore final : public Steppable,
     std::lock_guard lock(core_->token);
     Stats stats = core_->snapshot();
     stats.dead_letters_lost = teller_.lost();
+    flights_.count(stats, core_->clock.now());
     return stats;
   }
+  [[nodiscard]] Histograms histograms() {
+    std::unique_lock token(core_->token);
+    const Meters::Sources sources = flights_.meters().sources();
+    token.unlock();
+    return sources.merged();
+  }
+  [[nodiscard]] const std::shared_ptr<Probe>& probe() const noexcept { return probe_; }
   [[nodiscard]] bool finished() {
     std::lock_guard lock(core_->token);
     return finished_;
@@ -164,8 +175,17 @@ class EngineCore final : public Steppable,
   void dispatch(void* job);
   template <class Done>
   bool wait(TimePoint deadline, const std::function<void()>& drive, Done done);
+  [[nodiscard]] Sample sample() override {
+    return {.stream = core_->options().name,
+            .capacity = core_->options().capacity,
+            .stats = stats(),
+            .measured = flights_.meters().on(),
+            .histograms = histograms()};
+  }
+
   AnyExecutor executor_;
   std::stop_source stop_;
+  const std::shared_ptr<Probe> probe_ = std::make_shared<Probe>(*this);
 };
 
 template <class T>

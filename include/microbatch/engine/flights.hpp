@@ -14,6 +14,7 @@
 #include "../stream_core.hpp"
 #include "emitter_handle.hpp"
 #include "judge.hpp"
+#include "meters.hpp"
 
 namespace microbatch::detail {
 
@@ -28,6 +29,7 @@ class Flights {
   struct Rules {
     Order order;
     std::size_t max_in_flight;
+    bool histograms = false;
   };
 
   Flights(StreamCore<T>& core, std::unique_ptr<Handler<T>> handler, EmitterHandle<T>& emitter,
@@ -36,7 +38,8 @@ class Flights {
         handler_(std::move(handler)),
         emitter_(emitter),
         rules_(rules),
-        judge_(core, std::move(policy)) {}
+        judge_(core, std::move(policy)),
+        meters_(rules.histograms) {}
 
   [[nodiscard]] Handler<T>& handler() noexcept { return *handler_; }
   [[nodiscard]] bool idle() const noexcept { return active_.empty(); }
@@ -45,6 +48,12 @@ class Flights {
     return active_.empty() ? next_sequence_ : active_.front()->info.sequence;
   }
   [[nodiscard]] std::uint64_t next_sequence() const noexcept { return next_sequence_; }
+  [[nodiscard]] const Meters& meters() const noexcept { return meters_; }
+  /// What Stats tells about the windows in flight.
+  void count(Stats& stats, TimePoint now) const noexcept {
+    stats.windows_in_flight = active_.size();
+    if (!active_.empty()) stats.oldest_window = now - active_.front()->info.emitted_at;
+  }
 
   // Windows begin.
 
@@ -100,6 +109,7 @@ class Flights {
     ledger.in_flight += n;
     ++ledger.windows;
     ++ledger.windows_by[static_cast<std::size_t>(batch.info.reason)];
+    meters_.emitted(n);
   }
 
   // Windows run.
@@ -112,7 +122,7 @@ class Flights {
       if (batch.next == Batch<T>::Next::turn) {
         if (i != 0) continue;
         if (!handler_->has_sink()) {
-          finish_if(judge_.delivered(batch, now), batch);
+          finish_if(judge_.delivered(batch, now), batch, now);
           i = npos;  // the list has changed: from the start
           continue;
         }
@@ -146,7 +156,10 @@ class Flights {
   /// The thread that will run() it has come to it; false if it was handed back meanwhile.
   [[nodiscard]] bool begin(Batch<T>& batch) noexcept {
     batch.begun = true;
-    if (!batch.given_up) return true;
+    if (!batch.given_up) {
+      batch.meter = meters_.lend();
+      return true;
+    }
     batch.out = false;
     --out_;
     release(batch);
@@ -159,9 +172,12 @@ class Flights {
     batch.call_error = batch.put_error = nullptr;
     if (batch.next == Batch<T>::Next::call) {
       batch.rejections.clear();
+      if (batch.meter != nullptr && batch.part_number == 0 && batch.part.attempts == 1)
+        batch.meter->waited(batch.items, batch.info.emitted_at);
       try {
         Window<T> window(batch.span(batch.part), batch.info, batch.part_number, batch.part.attempts,
                          batch.rejections, stop, batch.slots(), batch.items.slot(batch.part.begin));
+        const CallTime time(batch.meter, core_.clock);
         handler_->call(window, *batch.result);
       } catch (...) {
         batch.call_error = std::current_exception();
@@ -185,19 +201,20 @@ class Flights {
     batch.out = false;
     batch.info.ended_at = now;
     --out_;
+    meters_.give_back(std::exchange(batch.meter, nullptr));
     if (batch.given_up) return release(batch);
     if (batch.call_error)
       return finish_if(judge_.call_failed(batch, std::exchange(batch.call_error, nullptr), now),
-                       batch);
+                       batch, now);
     if (batch.next == Batch<T>::Next::call) judge_.count_success(now);
     if (batch.put_error)
       return finish_if(judge_.put_failed(batch, std::exchange(batch.put_error, nullptr), now),
-                       batch);
+                       batch, now);
     if (rules_.order == Order::committed_in_order && batch.next == Batch<T>::Next::call) {
       batch.next = Batch<T>::Next::turn;  // next_job goes on with it when it is first
       return;
     }
-    finish_if(judge_.delivered(batch, now), batch);
+    finish_if(judge_.delivered(batch, now), batch, now);
   }
 
   /// The executor would not take it, or destroyed it unrun: nothing was called.
@@ -270,8 +287,9 @@ class Flights {
     return !batch.out && batch.plan.stalled();
   }
 
-  void finish_if(bool ended, Batch<T>& batch) {
+  void finish_if(bool ended, Batch<T>& batch, TimePoint now) {
     if (!ended) return;
+    meters_.settled(now - batch.info.emitted_at);
     tell_emitter(batch);
     active_.erase(std::find(active_.begin(), active_.end(), &batch));
     release(batch);
@@ -304,6 +322,7 @@ class Flights {
   const Rules rules_;
   Judge<T> judge_;
   Ending<T> ending_{core_.settlement};
+  Meters meters_;
 
   std::vector<std::unique_ptr<Batch<T>>> batches_;
   std::vector<Batch<T>*> free_;
