@@ -12,6 +12,7 @@
 #include "concepts/executor.hpp"
 #include "core/errors.hpp"
 #include "core/results.hpp"
+#include "core/window_event.hpp"
 #include "delivery/dead_letter.hpp"
 #include "delivery/failure_policy.hpp"
 #include "delivery/handler.hpp"
@@ -84,7 +85,8 @@ struct ConsumerOptions {
   std::size_t max_kept_dead_letters = 1000;  ///< beyond it the oldest go, counted
   FailurePolicy on_failure{};
   std::function<void(const BackgroundError&)> on_error{};  ///< what happens in the background
-  bool histograms = false;  ///< measure windows, see Histograms: two clock reads per attempt
+  WindowObserver on_window{};  ///< each attempt's begin and end, each window's end: for tracing
+  bool histograms = false;     ///< measure windows, see Histograms: two clock reads per attempt
 
   template <class U, class S>
     requires std::same_as<T, AnyItem>
@@ -97,6 +99,7 @@ struct ConsumerOptions {
             .max_kept_dead_letters = max_kept_dead_letters,
             .on_failure = on_failure,
             .on_error = on_error,
+            .on_window = on_window,
             .histograms = histograms};
   }
 

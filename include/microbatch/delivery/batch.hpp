@@ -53,6 +53,7 @@ struct Batch {
   std::exception_ptr call_error;
   Failure failure = Failure::poison;  ///< what call_error says about the items
   std::exception_ptr put_error;
+  std::exception_ptr observer_error;
 
   /// The items that end with this window.
   [[nodiscard]] std::size_t owned() const noexcept { return items.size() - copies; }

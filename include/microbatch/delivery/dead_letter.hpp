@@ -62,7 +62,8 @@ struct BackgroundError {
     dead_letters,
     source,
     acknowledgement,
-    item
+    item,
+    observer,
   };
 
   Where where;

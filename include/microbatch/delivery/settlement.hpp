@@ -12,6 +12,7 @@
 #include "../core/results.hpp"
 #include "../core/room.hpp"
 #include "../core/stats.hpp"
+#include "../core/window_event.hpp"
 #include "commit_tracker.hpp"
 #include "dead_letter.hpp"
 
@@ -28,21 +29,24 @@ struct Aftermath {
   std::vector<DeadLetter<T>> letters;
   std::vector<Ack> acks;
   std::vector<Origin> commits;
+  std::vector<WindowEvent> windows;
 
   [[nodiscard]] bool empty() const noexcept {
-    return errors.empty() && letters.empty() && acks.empty() && commits.empty();
+    return errors.empty() && letters.empty() && acks.empty() && commits.empty() && windows.empty();
   }
   void clear() noexcept {
     errors.clear();
     letters.clear();
     acks.clear();
     commits.clear();
+    windows.clear();
   }
   void swap(Aftermath& other) noexcept {
     errors.swap(other.errors);
     letters.swap(other.letters);
     acks.swap(other.acks);
     commits.swap(other.commits);
+    windows.swap(other.windows);
   }
 };
 
@@ -87,6 +91,12 @@ class Settlement {
     try {
       after_.errors.push_back({where, error, text_of(error)});
     } catch (...) {  // no memory for the news: the items end all the same
+    }
+  }
+  void settled(const WindowEvent& event) noexcept {
+    try {
+      after_.windows.push_back(event);
+    } catch (...) {  // no memory for the news
     }
   }
   void bury(DeadLetter<T>&& letter) { after_.letters.push_back(std::move(letter)); }

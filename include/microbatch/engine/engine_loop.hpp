@@ -36,8 +36,9 @@ class EngineLoop {
         former_(*core_, std::move(emitter)),
         flights_(*core_, std::move(handler), former_.emitter(), options.on_failure,
                  {options.order, options.max_in_flight != 0 ? options.max_in_flight : workers,
-                  options.histograms}),
-        teller_(*core_, options.dead_letters, options.max_kept_dead_letters, options.on_error) {}
+                  options.histograms, options.on_window}),
+        teller_(*core_, options.dead_letters, options.max_kept_dead_letters, options.on_error,
+                options.on_window) {}
 
   ~EngineLoop() = default;
 

@@ -12,6 +12,7 @@
 #include "../delivery/batch.hpp"
 #include "../delivery/ending.hpp"
 #include "../stream_core.hpp"
+#include "attempt.hpp"
 #include "emitter_handle.hpp"
 #include "judge.hpp"
 #include "meters.hpp"
@@ -30,6 +31,7 @@ class Flights {
     Order order;
     std::size_t max_in_flight;
     bool histograms = false;
+    WindowObserver on_window{};
   };
 
   Flights(StreamCore<T>& core, std::unique_ptr<Handler<T>> handler, EmitterHandle<T>& emitter,
@@ -37,9 +39,9 @@ class Flights {
       : core_(core),
         handler_(std::move(handler)),
         emitter_(emitter),
-        rules_(rules),
+        rules_(std::move(rules)),
         judge_(core, std::move(policy)),
-        meters_(rules.histograms) {}
+        meters_(rules_.histograms) {}
 
   [[nodiscard]] Handler<T>& handler() noexcept { return *handler_; }
   [[nodiscard]] bool idle() const noexcept { return active_.empty(); }
@@ -170,6 +172,7 @@ class Flights {
   void run(Batch<T>& batch, const std::stop_token& stop) noexcept {
     const InsideCallback inside(&core_);
     batch.call_error = batch.put_error = nullptr;
+    const Attempt<T> attempt(core_, rules_.on_window, batch);
     if (batch.next == Batch<T>::Next::call) {
       batch.rejections.clear();
       if (batch.meter != nullptr && batch.part_number == 0 && batch.part.attempts == 1)
@@ -202,6 +205,9 @@ class Flights {
     batch.info.ended_at = now;
     --out_;
     meters_.give_back(std::exchange(batch.meter, nullptr));
+    if (batch.observer_error)
+      core_.settlement.report(BackgroundError::Where::observer,
+                              std::exchange(batch.observer_error, nullptr));
     if (batch.given_up) return release(batch);
     if (batch.call_error)
       return finish_if(judge_.call_failed(batch, std::exchange(batch.call_error, nullptr), now),
@@ -260,6 +266,7 @@ class Flights {
           ending_.end(*batch, i, i + 1, Outcome::dropped, nullptr, DropCause::move_threw);
       }
       tell_emitter(*batch);
+      tell_observer(*batch, core_.clock.now());
       if (!batch->out) release(*batch);
     }
     active_.clear();
@@ -290,6 +297,7 @@ class Flights {
   void finish_if(bool ended, Batch<T>& batch, TimePoint now) {
     if (!ended) return;
     meters_.settled(now - batch.info.emitted_at);
+    tell_observer(batch, now);
     tell_emitter(batch);
     active_.erase(std::find(active_.begin(), active_.end(), &batch));
     release(batch);
@@ -299,6 +307,13 @@ class Flights {
     batch.copies = 0;
     batch.ended.clear();
     free_.push_back(&batch);
+  }
+
+  void tell_observer(const Batch<T>& batch, TimePoint now) noexcept {
+    if (!rules_.on_window) return;
+    WindowEvent event = window_event(WindowEvent::Kind::settled, core_, batch, now);
+    event.undone = batch.undone;
+    core_.settlement.settled(event);
   }
 
   void tell_emitter(Batch<T>& batch) {

@@ -16,20 +16,22 @@
 
 namespace microbatch::detail {
 
-/// Tells users what settling has led to: dead letters, acknowledgements, commits and background
-/// errors, in this order, so that a source commits only what its receiver has. One thread tells at
-/// a time, and nobody waits for it: who finds it telling leaves the news to it.
+/// Tells users what settling has led to: dead letters, acknowledgements, commits, settled
+/// windows and background errors, in this order, so that a source commits only what its receiver
+/// has. One thread tells at a time, and nobody waits for it: who finds it telling leaves the news
+/// to it.
 ///
 /// Threads: whoever holds the token, which is let go while users are told.
 template <class T>
 class Teller {
  public:
   Teller(StreamCore<T>& core, DeadLetterHandler<T> dead_letters, std::size_t max_kept,
-         std::function<void(const BackgroundError&)> on_error)
+         std::function<void(const BackgroundError&)> on_error, WindowObserver on_window)
       : core_(core),
         dead_letters_(std::move(dead_letters)),
         max_kept_(max_kept),
-        on_error_(std::move(on_error)) {}
+        on_error_(std::move(on_error)),
+        on_window_(std::move(on_window)) {}
 
   /// Tells all there is; false if there was nothing, or another thread is telling it.
   bool tell(std::unique_lock<std::mutex>& token) {
@@ -86,6 +88,11 @@ class Teller {
         core_.settlement.commit(origin);
         return true;
       });
+    for (const WindowEvent& event : news_.windows)
+      guarded(BackgroundError::Where::observer, [&] {
+        on_window_(event);
+        return true;
+      });
     if (!on_error_) return;
     for (const auto& error : news_.errors) {
       try {
@@ -120,6 +127,7 @@ class Teller {
   const DeadLetterHandler<T> dead_letters_;
   const std::size_t max_kept_;
   const std::function<void(const BackgroundError&)> on_error_;
+  const WindowObserver on_window_;
   bool telling_ = false;  // under the token
   Aftermath<T> news_;     // the teller's
   std::mutex mutex_;
