@@ -12,7 +12,7 @@ using namespace microbatch;
 
 namespace {
 
-constexpr std::size_t history = 16;  // samples in a sparkline over time
+constexpr std::size_t history = 10;  // samples in a sparkline over time
 
 void keep(std::deque<double>& values, double value) {
   values.push_back(value);
@@ -29,9 +29,9 @@ std::string sparkline_of(const std::deque<double>& values) {
 std::string sizes(const Histogram& histogram) {
   std::vector<double> counts;
   std::uint64_t below = 0;
-  for (std::uint64_t bound = 1; counts.empty() || bound / 2 < histogram.max(); bound *= 2) {
+  for (std::uint64_t bound = 1; bound / 2 < histogram.max(); bound *= 2) {
     const std::uint64_t so_far = histogram.count_up_to(bound);
-    counts.push_back(static_cast<double>(so_far - below));
+    if (so_far > 0) counts.push_back(static_cast<double>(so_far - below));
     below = so_far;
   }
   return sparkline(counts);
@@ -78,12 +78,12 @@ std::string View::Row::reasons() const {
 void View::Row::add_to(std::string& out) const {
   const Stats& s = now.stats;
   const Histograms& h = now.histograms;
-  add_line(out,
-           fmt::format("{:<12} {} {:>6}/s in {:>6}/s out   {} {} of {} pending{}",
-                       cut_to(now.stream, 12), sparkline_of(rates),
-                       short_number(rate(&Stats::accepted)), short_number(rate(&Stats::delivered)),
-                       sparkline_of(depths), short_number(static_cast<double>(s.pending)),
-                       short_number(static_cast<double>(now.capacity)), running ? "" : " (ended)"));
+  add_line(out, fmt::format("{:<10} {} {:>6}/s in {:>6}/s out {} {}/{} {}", cut_to(now.stream, 10),
+                            sparkline_of(rates), short_number(rate(&Stats::accepted)),
+                            short_number(rate(&Stats::delivered)), sparkline_of(depths),
+                            short_number(static_cast<double>(s.pending)),
+                            short_number(static_cast<double>(now.capacity)),
+                            running ? "pending" : "ended"));
   add_line(out, fmt::format("  windows    {}/s, p50 {}, max {} items {}{}",
                             short_number(rate(&Stats::windows)), h.window_size.quantile(0.5),
                             h.window_size.max(), sizes(h.window_size), reasons()));
