@@ -27,6 +27,7 @@ wish_for "the models of the lock-free parts" header:relacy/relacy.hpp
 wish_for "the test of the pkg-config file" command:pkg-config
 wish_for "the instruction counts" command:valgrind
 wish_for "some examples" header:sqlite3.h header:tbb/tbb.h header:asio.hpp header:nlohmann/json.hpp
+wish_for "the Prometheus endpoint" header:prometheus/exposer.h command:prometheus command:promtool command:python3
 wish_for "the oracle of the histograms" command:java file:/usr/share/java/hdrhistogram.jar
 if [[ $preset == clang ]]; then
   require "the preset clang" command:clang++-16

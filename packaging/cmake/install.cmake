@@ -12,6 +12,11 @@ if(TARGET microbatch_sqlite)  # the component `sqlite`
   install(EXPORT microbatch-sqlite-targets NAMESPACE microbatch:: DESTINATION ${package_dir})
 endif()
 
+if(TARGET microbatch_prometheus)  # the component `prometheus`
+  install(TARGETS microbatch_prometheus EXPORT microbatch-prometheus-targets)
+  install(EXPORT microbatch-prometheus-targets NAMESPACE microbatch:: DESTINATION ${package_dir})
+endif()
+
 configure_package_config_file(
   ${CMAKE_CURRENT_LIST_DIR}/microbatchConfig.cmake.in ${PROJECT_BINARY_DIR}/microbatchConfig.cmake
   INSTALL_DESTINATION ${package_dir})
@@ -22,6 +27,12 @@ install(FILES
   ${PROJECT_BINARY_DIR}/microbatchConfig.cmake
   ${PROJECT_BINARY_DIR}/microbatchConfigVersion.cmake
   DESTINATION ${package_dir})
+
+# A dashboard and alert rules for what the metrics show.
+install(FILES
+  ${PROJECT_SOURCE_DIR}/packaging/monitoring/alerts.yml
+  ${PROJECT_SOURCE_DIR}/packaging/monitoring/dashboard.json
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/microbatch)
 
 # pkg-config: the way from the .pc file back to the prefix, so that a moved prefix still works.
 set(pc_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

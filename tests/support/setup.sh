@@ -27,6 +27,8 @@ debian_package_of() {
     header:concurrentqueue/*) echo libconcurrentqueue-dev ;;
     header:boost/*) echo libboost-dev ;;
     header:atomic_queue/*) echo libatomic-queue-dev ;;
+    header:prometheus/*) echo prometheus-cpp-dev ;;
+    command:promtool) echo prometheus ;;
     command:java) echo default-jdk-headless ;;
     file:*/hdrhistogram.jar) echo libhdrhistogram-java ;;
     *) echo "${1#*:}" ;;
