@@ -28,7 +28,8 @@ struct WindowEvent {
   Reason reason{};
   std::size_t items = 0;  ///< of the part; of a settled window, all it had
   TimePoint emitted_at{};
-  TimePoint at{};              ///< on the stream's clock
+  TimePoint begun_at{};        ///< of the attempt; of a settled window, emitted_at
+  TimePoint at{};              ///< now, on the stream's clock
   bool put_only = false;       ///< the callback has succeeded before; this attempt is the sink's
   bool undone = false;         ///< settled: some items were handed back or abandoned
   std::exception_ptr error{};  ///< ended: what it failed with; null where it succeeded

@@ -20,6 +20,7 @@ template <class T>
           .reason = batch.info.reason,
           .items = settled ? batch.items.size() : batch.part.size(),
           .emitted_at = batch.info.emitted_at,
+          .begun_at = batch.info.emitted_at,
           .at = at};
 }
 
@@ -44,6 +45,8 @@ class Attempt {
  private:
   void tell(WindowEvent::Kind kind) noexcept {
     WindowEvent event = window_event(kind, core_, batch_, core_.clock.now());
+    if (kind == WindowEvent::Kind::begun) begun_at_ = event.at;
+    event.begun_at = begun_at_;
     event.put_only = put_only_;
     if (kind == WindowEvent::Kind::ended)
       event.error = batch_.call_error ? batch_.call_error : batch_.put_error;
@@ -57,6 +60,7 @@ class Attempt {
   const StreamCore<T>& core_;
   const WindowObserver& observer_;
   Batch<T>& batch_;
+  TimePoint begun_at_{};
   bool put_only_ = false;
 };
 

@@ -18,10 +18,13 @@ namespace {
 /// `ended 0.1#2 count x3 +20ms failed`: window 0, part 1, attempt 2, three items, 20 ms after it
 /// was emitted.
 std::string told(const WindowEvent& event) {
-  return fmt::format("{} {}.{}#{} {} x{} +{}ms{}{}{}", to_string(event.kind), event.sequence,
-                     event.part, event.attempt, to_string(event.reason), event.items,
-                     (event.at - event.emitted_at) / 1ms, event.put_only ? " put" : "",
-                     event.undone ? " undone" : "", event.error ? " failed" : "");
+  return fmt::format(
+      "{} {}.{}#{} {} x{} +{}ms{}{}{}{}", to_string(event.kind), event.sequence, event.part,
+      event.attempt, to_string(event.reason), event.items, (event.at - event.emitted_at) / 1ms,
+      event.kind == WindowEvent::Kind::ended && event.at > event.begun_at
+          ? fmt::format(" in {}ms", (event.at - event.begun_at) / 1ms)
+          : "",
+      event.put_only ? " put" : "", event.undone ? " undone" : "", event.error ? " failed" : "");
 }
 
 }  // namespace
@@ -44,8 +47,8 @@ TEST_CASE("on_window hears each attempt begin and end, then the window settle", 
   rig.append_numbers(0, 3);
   rig.pass_until(100ms, 5ms);
   CHECK(stream == "orders");
-  CHECK(heard == Names{"begun 0.0#1 count x3 +0ms", "ended 0.0#1 count x3 +5ms failed",
-                       "begun 0.0#2 count x3 +25ms", "ended 0.0#2 count x3 +30ms",
+  CHECK(heard == Names{"begun 0.0#1 count x3 +0ms", "ended 0.0#1 count x3 +5ms in 5ms failed",
+                       "begun 0.0#2 count x3 +25ms", "ended 0.0#2 count x3 +30ms in 5ms",
                        "settled 0.0#2 count x3 +30ms"});
   rig.append(4);
   rig.close();
