@@ -12,14 +12,38 @@
 #include <vector>
 
 #include <microbatch/core/errors.hpp>
+#include <microbatch/core/fork.hpp>
+#ifdef __linux__
+#include <pthread.h>
+#endif
 
 namespace microbatch {
+
+namespace {
+
+/// What top, gdb and perf show: the pool's name, cut so that the number fits (Linux: 15 bytes).
+void name_this_thread([[maybe_unused]] const std::string& pool, [[maybe_unused]] std::size_t i) {
+#ifdef __linux__
+  const std::string number = fmt::format("-{}", i);
+  const std::string name = (pool.empty() ? "microbatch" : pool).substr(0, 15 - number.size());
+  (void)pthread_setname_np(pthread_self(), (name + number).c_str());
+#endif
+}
+
+}  // namespace
 
 /// What the workers share; each of them keeps it alive.
 class ThreadPool::State : public std::enable_shared_from_this<ThreadPool::State> {
  public:
   explicit State(ThreadPoolOptions options) : options_(std::move(options)) {
     threads_.size = options_.workers;
+  }
+
+  [[nodiscard]] bool forked() const noexcept { return mark_.forked(); }
+  void require_workers(const char* what) const {
+    if (forked())
+      throw ExecutorError(
+          fmt::format("{}: called in a forked child, where the pool has no workers", what));
   }
 
   void start();
@@ -70,6 +94,7 @@ class ThreadPool::State : public std::enable_shared_from_this<ThreadPool::State>
   void unschedule(Place& place);
   void sift(std::size_t i);
 
+  const detail::ForkMark mark_;
   ThreadPoolOptions options_;
   detail::HostThreads threads_;
   std::mutex mutex_;
@@ -94,6 +119,7 @@ void ThreadPool::State::start() {
     for (std::size_t i = 0; i < options_.workers; ++i) {
       workers_.emplace_back([&, self = shared_from_this(), i] {
         std::exception_ptr hook_failure;
+        name_this_thread(options_.name, i);
         try {
           if (options_.on_thread_start) options_.on_thread_start(i);
         } catch (...) {
@@ -343,12 +369,20 @@ ThreadPool::ThreadPool(ThreadPoolOptions options) {
 }
 
 ThreadPool::~ThreadPool() {
+  if (state_->forked()) {  // the workers are not here, and the lock may be held for ever
+    (void)new auto(std::move(state_));
+    return;
+  }
   state_->stop();
   state_->join();
 }
 
-void ThreadPool::execute(Task task) { state_->execute(std::move(task)); }
+void ThreadPool::execute(Task task) {
+  state_->require_workers("ThreadPool::execute");
+  state_->execute(std::move(task));
+}
 std::shared_ptr<Attachment> ThreadPool::attach(std::shared_ptr<Steppable> engine) {
+  state_->require_workers("ThreadPool::attach");
   return state_->attach(std::move(engine));
 }
 void ThreadPool::stop() noexcept { state_->stop(); }

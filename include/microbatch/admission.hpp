@@ -102,6 +102,7 @@ template <class T>
 template <class U>
 AppendResult Admission<T>::append(Lane<T>& lane, U&& item, Wait wait, TimePoint deadline,
                                   Luggage luggage) {
+  if (core_.forked()) return AppendResult::forked;
   if (core_.weighs()) luggage.weight = core_.options().weight(std::as_const(item));
   if (luggage.weight > core_.room.max_bytes()) return refuse(AppendResult::too_large);
   const bool bare = !core_.weighs() && luggage.ack == nullptr && luggage.origin == nullptr;
@@ -159,6 +160,7 @@ template <class T>
 template <class It, class S>
 RangeResult Admission<T>::append_range(Lane<T>& lane, It first, S last) {
   RangeResult done;
+  if (core_.forked()) return {.result = AppendResult::forked};
   while (first != last) {
     if constexpr (std::sized_sentinel_for<S, It>) {
       if (!core_.weighs()) {

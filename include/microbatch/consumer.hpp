@@ -116,6 +116,7 @@ class Consumer {
 
   [[nodiscard]] State& state() const {
     if (!state_) throw UsageError("Consumer: it was moved from");
+    detail::require_not_forked(state_->engine->core(), "Consumer");
     return *state_;
   }
 
@@ -140,6 +141,10 @@ class Consumer {
 
   void end() noexcept {
     if (!state_) return;
+    if (state_->engine->core().forked()) {  // no thread to join, no lock to trust: the copy stays
+      (void)state_.release();
+      return;
+    }
     if (inside_callback() && !state_->engine->finished()) {
       // We cannot wait for ourselves: the state lives on until its engine has drained.
       std::shared_ptr<State> state = std::move(state_);

@@ -90,39 +90,49 @@ class Engine {
   Engine& operator=(Engine&&) = delete;
   /// Does not drain: what was not delivered is given up as by stop(), and dropped.
   ~Engine() {
-    if (core_) (void)core_->finish();
+    if (!core_) return;
+    if (core_->core().forked())
+      (void)new auto(std::move(core_));  // no lock to trust: the copy stays
+    else
+      (void)core_->finish();
   }
 
   /// Forms and runs every window that is due at `now`; returns when it wants to be called again.
   TimePoint step(TimePoint now) {
     for (;;) {
-      const Steppable::Turn turn = core_->turn_at(now, false);
+      const Steppable::Turn turn = core().turn_at(now, false);
       if (turn.job == nullptr) return turn.next;
-      core_->perform(turn.job);
+      core().perform(turn.job);
     }
   }
 
   /// f is called when step() should be called earlier than it asked for. Replaces the last one.
-  void on_wake(std::function<void()> f) { core_->on_notify(std::move(f)); }
+  void on_wake(std::function<void()> f) { core().on_notify(std::move(f)); }
 
   /// A partial window is wanted: the next steps emit what is in now.
-  void flush() { core_->ask_flush(); }
+  void flush() { core().ask_flush(); }
   /// No more input: the next steps drain. finished() tells when everything has ended.
-  void close() { core_->begin_drain(); }
-  [[nodiscard]] bool finished() const { return core_->finished(); }
+  void close() { core().begin_drain(); }
+  [[nodiscard]] bool finished() const { return core().finished(); }
   /// Gives up: hands back what is in no running callback.
-  CloseResult<T> stop() { return core_->finish(); }
+  CloseResult<T> stop() { return core().finish(); }
 
-  [[nodiscard]] Stats stats() const { return core_->stats(); }
+  [[nodiscard]] Stats stats() const { return core().stats(); }
   /// How windows went; empty unless ConsumerOptions::histograms. Merged here: some 10 us.
-  [[nodiscard]] Histograms histograms() const { return core_->histograms(); }
+  [[nodiscard]] Histograms histograms() const { return core().histograms(); }
   /// What Metrics::watch takes.
-  [[nodiscard]] std::shared_ptr<const Probe> probe() const { return core_->probe(); }
+  [[nodiscard]] std::shared_ptr<const Probe> probe() const { return core().probe(); }
   [[nodiscard]] std::vector<DeadLetter<T>> take_dead_letters() {
-    return core_->take_dead_letters();
+    return core().take_dead_letters();
   }
 
  private:
+  /// UsageError in a forked child: its copy must not deliver what the parent will.
+  [[nodiscard]] detail::EngineCore<T>& core() const {
+    detail::require_not_forked(core_->core(), "Engine");
+    return *core_;
+  }
+
   AnyExecutor executor_;
   std::shared_ptr<detail::EngineCore<T>> core_;
 };

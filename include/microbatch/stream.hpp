@@ -190,7 +190,7 @@ class Producer : public detail::Appends<T, Producer<T>> {
     return *this;
   }
   ~Producer() {
-    if (lane_ != nullptr) core_->lanes.release(*lane_);
+    if (lane_ != nullptr) core_->release_lane(lane_);
   }
 
  private:
@@ -259,22 +259,27 @@ class Stream : public detail::Appends<T, Stream<T>> {
   /// Closes, and waits for calls that are inside. A consumer goes on until everything has ended;
   /// without one, what is left is dropped and counted (DropCause::unclaimed).
   ~Stream() {
-    if (core_) core_->end_of_stream();
+    if (core_ && !core_->forked()) core_->end_of_stream();
   }
 
   /// A lane of its own, for a thread that appends a lot.
   [[nodiscard]] Producer<T> producer() {
     if (!core_) throw UsageError("Stream::producer: the stream was moved from");
+    detail::require_not_forked(*core_, "Stream::producer");
     return Producer<T>(core_);
   }
 
   /// No more input; what is in will still be emitted. May be called again.
   void close() {
-    if (core_) core_->close_input();
+    if (core_ && !core_->forked()) core_->close_input();
   }
   [[nodiscard]] bool closed() const noexcept { return !core_ || core_->closed(); }
 
-  [[nodiscard]] Stats stats() const { return core_ ? core_->stats() : Stats{}; }
+  /// UsageError in a forked child.
+  [[nodiscard]] Stats stats() const {
+    if (core_) detail::require_not_forked(*core_, "Stream::stats");
+    return core_ ? core_->stats() : Stats{};
+  }
   [[nodiscard]] std::string_view name() const noexcept {
     return core_ ? std::string_view(core_->options().name) : std::string_view();
   }

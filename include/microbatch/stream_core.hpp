@@ -11,6 +11,7 @@
 
 #include "admission.hpp"
 #include "core/backlog.hpp"
+#include "core/fork.hpp"
 #include "delivery/settlement.hpp"
 #include "queue/lanes.hpp"
 #include "queue/thread_lanes.hpp"
@@ -24,7 +25,7 @@ namespace microbatch::detail {
 ///
 /// Threads: append by anybody, each on its own lane; what stands under "token" by its holder.
 template <class T>
-class StreamCore final : public LaneHome {
+class StreamCore final : public LaneHome, public ForkAware {
  public:
   explicit StreamCore(StreamOptions<T> options)
       : options_(checked(std::move(options))),
@@ -36,6 +37,7 @@ class StreamCore final : public LaneHome {
         backlog({this, &StreamCore::lose}),
         settlement(room) {
     backlog.stamped = lanes.stamped();
+    watch_forks();
   }
 
   [[nodiscard]] const StreamOptions<T>& options() const noexcept { return options_; }
@@ -63,6 +65,8 @@ class StreamCore final : public LaneHome {
   // One consumer at a time.
 
   ~StreamCore() override {
+    unwatch_forks();
+    if (forked()) return;  // nobody may be told, and nobody is there to tell
     attached_ = false;
     drop_unclaimed();
     after();
@@ -110,6 +114,9 @@ class StreamCore final : public LaneHome {
   [[nodiscard]] TimePoint oldest_stamp();
   /// Tells acknowledgements and errors; the token must be free.
   void after();
+
+  void before_fork() noexcept override { lanes.lock_for_fork(); }
+  void after_fork(bool in_child) noexcept override { lanes.unlock_after_fork(in_child); }
 
  private:
   static StreamOptions<T> checked(StreamOptions<T>&& options) {

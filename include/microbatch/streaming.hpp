@@ -36,7 +36,8 @@ template <class T, class E, class C>
     } else {
       // One thread of our own takes the turns; callbacks run on it, or on the executor.
       if (executor) state->engine->dispatch_to(executor);
-      state->own_pool = std::make_unique<ThreadPool>(1);
+      state->own_pool = std::make_unique<ThreadPool>(
+          ThreadPoolOptions{.workers = 1, .name = std::string(stream.name())});
       state->place = state->own_pool->attach(state->engine);
       if (!executor) core.admission.set_host(&state->own_pool->threads());
     }

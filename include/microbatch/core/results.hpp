@@ -16,6 +16,7 @@ enum class AppendResult : std::uint8_t {
   timeout,         ///< append_for: no room within the time
   too_large,       ///< the item alone weighs more than max_bytes
   would_deadlock,  ///< a callback waits for room that only its own end could make
+  forked,          ///< the stream is a forked child's copy: make a new one there
 };
 
 /// append_range: how many were accepted from the front, and what stopped it.
@@ -90,8 +91,8 @@ struct CloseResult {
 };
 
 [[nodiscard]] constexpr std::string_view to_string(AppendResult r) noexcept {
-  constexpr std::string_view names[] = {"accepted", "dropped",   "full",          "closed",
-                                        "timeout",  "too_large", "would_deadlock"};
+  constexpr std::string_view names[] = {"accepted", "dropped",   "full",           "closed",
+                                        "timeout",  "too_large", "would_deadlock", "forked"};
   return names[static_cast<std::size_t>(r)];
 }
 

@@ -15,6 +15,8 @@ struct ThreadPoolOptions {
   /// Called first on each new worker, with its number from 0 (to name it, pin it, lower its
   /// priority). If it throws, the constructor throws.
   std::function<void(std::size_t)> on_thread_start{};
+  /// Its threads are called `name-0`, `name-1`, ... where the system has names for threads.
+  std::string name = "microbatch";
 };
 
 /// A fixed number of threads that drive engines and run tasks. A worker leads: it takes an engine's

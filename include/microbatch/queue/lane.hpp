@@ -192,6 +192,11 @@ class Lane {
     gate_.set_limit(0, false);
     gate_.arm(0);
   }
+  /// In a forked child, where the lock may be held for ever: no append takes the short way.
+  void shut_in_child() noexcept {
+    gate_.set_limit(0, false);
+    gate_.arm(0);
+  }
   /// After close() and the barrier: the producer is not in the midst of an append.
   [[nodiscard]] bool quiet() const noexcept { return gate_.quiet(); }
 

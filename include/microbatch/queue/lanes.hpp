@@ -98,6 +98,14 @@ class Lanes {
     heavy_barrier(shared_.asymmetric);
   }
 
+  // Around a fork: the list stays whole, and the child's copy takes no more items.
+  void lock_for_fork() { mutex_.lock(); }
+  void unlock_after_fork(bool in_child) {
+    if (in_child)
+      for (auto& lane : lanes_) lane->shut_in_child();
+    mutex_.unlock();
+  }
+
   /// From now on every item carries its arrival time. False, and nothing changes, when there are
   /// items already (or an append is under way).
   [[nodiscard]] bool use_stamps() {
