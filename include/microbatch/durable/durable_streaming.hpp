@@ -189,7 +189,8 @@ template <class T, Storage S, Codec<T> C, class E, class F>
             },
         .max_kept_dead_letters = options.max_kept_dead_letters,
         .on_failure = options.on_failure,
-        .on_error = options.on_error};
+        .on_error = options.on_error,
+        .on_window = options.on_window};
     if (commit_later) inner.sink = detail::CommitSink<T, S, C, R>(term, options.sink);
     return streaming(loaded, emitter,
                      Inner(term, shared, options.on_failure, delivery, commit_later),

@@ -30,7 +30,7 @@ TEST_CASE("a histogram's buckets cover every value once, at most 1/32 wide", "[m
 TEST_CASE("counts up to a power of two are exact", "[metrics]") {
   Histogram histogram;
   for (std::uint64_t v = 0; v <= 5000; ++v) histogram.record(v);
-  for (const std::uint64_t bound : {0, 1, 2, 4, 63, 64, 128, 1024, 4096})
+  for (const std::uint64_t bound : std::vector<std::uint64_t>{0, 1, 2, 4, 63, 64, 128, 1024, 4096})
     CHECK(histogram.count_up_to(bound) == bound + 1);
   CHECK(histogram.count_up_to(1 << 20) == 5001);
   CHECK(histogram.sum() == 5000.0 * 5001 / 2);
