@@ -8,6 +8,8 @@
 #include <microbatch/testing/recording_sink.hpp>
 #include <microbatch/testing/vector_source.hpp>
 
+#include <signal.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

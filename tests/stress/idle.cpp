@@ -6,12 +6,15 @@
 //            that wakes nobody.
 
 #include "support/catch.hpp"
+#include "support/stress.hpp"
 
 #include <microbatch/microbatch.hpp>
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <deque>
 #include <fstream>
 #include <mutex>
 #include <string>
@@ -100,4 +103,41 @@ TEST_CASE("guarantee 6: a pool with nothing due does not wake up at all", "[stre
   SECTION("period") { rest(PeriodWindow{1ms}, 0); }
   SECTION("relaxed grid") { rest(RelaxedTimeWindow{1ms}, 0); }
   SECTION("fixed grid") { rest(FixedTimeWindow{1ms}, 0); }
+}
+
+TEST_CASE("10,000 idle streams on one pool wake nobody and stay small", "[stress]") {
+  constexpr std::size_t n = stress::sanitized ? 500 : 10'000;
+  if (!ContextSwitches::can_be_counted()) {
+    WARN("skipped: /proc is not mounted, so nobody counts context switches");
+    return;
+  }
+  ContextSwitches switches;
+  ThreadPool pool(
+      {.workers = 2, .on_thread_start = [&](std::size_t) { switches.add_this_thread(); }});
+  const auto allocated = [] {
+    const auto info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+  };
+  std::atomic<std::size_t> delivered{0};
+  std::deque<Stream<int>> streams;
+  std::deque<Consumer<int>> consumers;
+  const std::size_t before = allocated();
+  for (std::size_t i = 0; i < n; ++i) streams.emplace_back(StreamOptions<int>{.capacity = 1024});
+  const std::size_t with_streams = allocated();
+  for (auto& stream : streams)
+    consumers.push_back(streaming(stream, any_of(CountWindow{100}, MaxAgeWindow{1ms}),
+                                  [&](Window<int>& window) { delivered += window.size(); },
+                                  {.executor = pool, .histograms = true}));
+  REQUIRE(switches.come_to_rest());
+  const std::uint64_t asleep = switches.count();
+  const std::size_t bytes = (allocated() - before) / n;
+  std::this_thread::sleep_for(200ms);
+  CHECK(switches.count() == asleep);
+  if (!stress::sanitized) {  // they have an allocator of their own
+    INFO("a stream " << (with_streams - before) / n << " bytes, with its consumer " << bytes);
+    CHECK(bytes < 6500);
+  }
+  for (auto& stream : streams) REQUIRE(stream.producer().append(1) == AppendResult::accepted);
+  for (auto& consumer : consumers) REQUIRE(consumer.close().delivered == 1);
+  CHECK(delivered == n);
 }

@@ -12,6 +12,15 @@
 /// Short by default; MICROBATCH_STRESS=<factor> in the environment makes the stress tests longer.
 namespace stress {
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;
+#elif defined(__has_feature)
+inline constexpr bool sanitized =
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+inline constexpr bool sanitized = false;
+#endif
+
 inline std::size_t scaled(std::size_t n) {
   static const double factor = [] {
     const char* text = std::getenv("MICROBATCH_STRESS");
