@@ -48,6 +48,11 @@ class Admission {
     core_.room.notify();
   }
 
+  /// How often that was told.
+  [[nodiscard]] std::uint64_t stuck() const noexcept {
+    return stuck_.load(std::memory_order_seq_cst);
+  }
+
   /// Accepted and dropped at once (Overflow::drop_newest); they never were in a lane.
   [[nodiscard]] std::uint64_t dropped_newest() const noexcept {
     return dropped_newest_.load(std::memory_order_relaxed);

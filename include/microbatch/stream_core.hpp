@@ -12,6 +12,7 @@
 #include "admission.hpp"
 #include "core/backlog.hpp"
 #include "core/fork.hpp"
+#include "core/room_sleepers.hpp"
 #include "delivery/settlement.hpp"
 #include "queue/lanes.hpp"
 #include "queue/thread_lanes.hpp"
@@ -107,6 +108,13 @@ class StreamCore final : public LaneHome, public ForkAware {
 
   /// Drops the oldest item that is in no window, if it was stamped before that; false if not.
   bool drop_oldest(Lane<T>* own, DropCause cause, TimePoint stamped_before);
+  /// How many of those who sleep for room are to be woken, when the token is free again.
+  [[nodiscard]] std::size_t sleepers_due() noexcept {
+    if (!sleepers.any()) return 0;
+    const bool stuck = std::exchange(told_stuck_, admission.stuck()) != admission.stuck();
+    if (closed() || stuck) return RoomSleepers::all;
+    return static_cast<std::size_t>(std::max<std::int64_t>(room.left(), 1));
+  }
   /// Drops what is overdue. Returns when the next item will be, or never.
   TimePoint expire(TimePoint now);
   [[nodiscard]] Stats snapshot();
@@ -139,6 +147,7 @@ class StreamCore final : public LaneHome, public ForkAware {
  public:
   Clock& clock;
   Room room;
+  RoomSleepers sleepers;
   Wake wake;
   Lanes<T> lanes;
 
@@ -149,6 +158,7 @@ class StreamCore final : public LaneHome, public ForkAware {
   const std::uint64_t id = ThreadLanes::next_id();
 
  private:
+  std::uint64_t told_stuck_ = 0;
   std::atomic<bool> closed_{false};
   std::atomic<bool> over_{false};
   std::atomic<bool> attached_{false};
@@ -309,7 +319,10 @@ void StreamCore<T>::detach() {
 template <class T>
 void StreamCore<T>::end_of_stream() {
   close_input();
-  while (room.has_waiters()) std::this_thread::yield();
+  while (room.has_waiters()) {
+    if (!attached()) sleepers.wake(RoomSleepers::all);
+    std::this_thread::yield();
+  }
   if (attached()) return;
   while (!drop_unclaimed()) std::this_thread::yield();
   over_.store(true, std::memory_order_release);

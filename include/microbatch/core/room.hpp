@@ -77,6 +77,12 @@ class Room {
     return waiters_.load(std::memory_order_seq_cst) != 0;
   }
 
+  /// Moves whenever those who wait were told to look again; only while somebody waits.
+  [[nodiscard]] std::uint64_t changes() {
+    std::lock_guard lock(mutex_);
+    return changes_;
+  }
+
   /// Somebody waits, and there is still no room for them.
   [[nodiscard]] bool is_short() {
     if (!has_waiters()) return false;

@@ -166,7 +166,9 @@ class EngineLoop {
     if (teller_.tell(token)) notify_waiters();
     std::function<void()> finished;
     if (ended()) finished.swap(on_finished_);
+    const std::size_t sleepers = core_->sleepers_due();
     token.unlock();
+    if (sleepers > 0) core_->sleepers.wake(sleepers);
     if (finished) finished();
   }
   /// Nothing runs, and nothing will run any more by itself.
