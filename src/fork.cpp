@@ -1,7 +1,9 @@
 #include <microbatch/core/fork.hpp>
 
 #include <atomic>
+#include <microbatch/core/errors.hpp>
 #include <mutex>
+#include <string>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -18,6 +20,12 @@ std::atomic<std::uint32_t> generation{0};
 }  // namespace
 
 std::uint32_t fork_generation() noexcept { return generation.load(std::memory_order_relaxed); }
+
+void throw_forked(const char* what) {
+  throw UsageError(std::string(what) +
+                   ": called in a forked child, whose copy of the stream has no threads; make a "
+                   "new stream and consumer there");
+}
 
 /// All that are aware of forks in this process; never destroyed: streams may outlive main.
 struct ForkList {

@@ -1,9 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
-
-#include "errors.hpp"
 
 namespace microbatch::detail {
 
@@ -20,12 +17,11 @@ class ForkMark {
   const std::uint32_t born_in_ = fork_generation();
 };
 
+[[noreturn]] void throw_forked(const char* what);
 /// UsageError for a copy in a forked child.
 inline void require_not_forked(const ForkMark& mark, const char* what) {
-  if (mark.forked())
-    throw UsageError(std::string(what) +
-                     ": called in a forked child, whose copy of the stream has no threads; make a "
-                     "new stream and consumer there");
+  if (mark.forked()) [[unlikely]]
+    throw_forked(what);
 }
 
 /// What has something to do around a fork, on the thread that forks.

@@ -111,14 +111,18 @@ class CommitSink {
   void close() { sink_.close(); }
 
  private:
+  /// A sink that fails in part is asked again for all of the window's results: the window, and not
+  /// the item, is what the file knows as put.
   template <class V>
   void put_one(V& value) {
+    PutErrors errors;
     if constexpr (ManyResults<V>) {
       using E = std::ranges::range_value_t<V>;
-      sink_.put(std::span<const E>(std::ranges::data(value), std::ranges::size(value)));
+      errors = sink_.put(std::span<const E>(std::ranges::data(value), std::ranges::size(value)));
     } else {
-      sink_.put(std::span<const V>(&value, 1));
+      errors = sink_.put(std::span<const V>(&value, 1));
     }
+    if (!errors.empty()) std::rethrow_exception(errors.front().error);
   }
 
   std::shared_ptr<Term<T, S, C>> term_;

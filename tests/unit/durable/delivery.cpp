@@ -41,7 +41,7 @@ TEMPLATE_TEST_CASE("what was appended is there after a restart, in order, once",
     for (const char* item : {"a", "b", "c"}) stream.append(item);
     CHECK(stream.close().written == 3);
   }
-  Seen seen;
+  Delivered seen;
   {
     StreamOf<TestType> stream(world.open());
     auto consumer = consume(stream, 2, [&](auto& window) { seen.add(window); });
@@ -89,7 +89,7 @@ TEMPLATE_TEST_CASE("a poison item becomes a dead letter of the store, and can be
   const TestType world;
   StreamOf<TestType> stream(world.open());
   std::atomic<bool> cured{false};
-  Seen seen;
+  Delivered seen;
   std::atomic<int> told{0};
   auto consumer = consume(stream, 8,
                           [&](WindowOf<TestType>& window) {
@@ -178,7 +178,7 @@ struct EvenLetters {
 TEMPLATE_TEST_CASE("a row that is partly consumed keeps the rest, and only the rest", "[durable]",
                    MemoryWorld, SqliteWorld) {
   const TestType world;
-  Seen seen;
+  Delivered seen;
   {
     StreamOf<TestType> stream(world.open());
     stream.append_range(Strings{"a", "b", "c", "d", "e", "f", "g", "h", "i"}, synced).get();
@@ -192,7 +192,7 @@ TEMPLATE_TEST_CASE("a row that is partly consumed keeps the rest, and only the r
     CHECK(seen.items() == Strings{"b", "d", "f", "h"});
     CHECK(stream.stored().pending == 5);
   }
-  Seen rest;
+  Delivered rest;
   StreamOf<TestType> stream(world.open());
   auto consumer = consume(stream, 2, [&](auto& window) { rest.add(window); });
   consumer.flush();
@@ -265,8 +265,8 @@ TEMPLATE_TEST_CASE("one consumer is active; the next one takes over when it clos
   const TestType world;
   StreamOf<TestType> first(world.open());
   StreamOf<TestType> second(world.open());
-  Seen seen_first;
-  Seen seen_second;
+  Delivered seen_first;
+  Delivered seen_second;
   auto a = consume(first, 1, [&](auto& window) { seen_first.add(window); }, {}, {.lease = 200ms});
   first.append("a");
   a.flush();
@@ -288,7 +288,7 @@ TEMPLATE_TEST_CASE("kept items can be replayed from a position", "[durable]", Me
                    SqliteWorld) {
   const TestType world(true);
   StreamOf<TestType> stream(world.open());
-  Seen seen;
+  Delivered seen;
   std::vector<Position> positions;
   auto consumer = consume(stream, 1,
                           [&](WindowOf<TestType>& window) {
@@ -359,7 +359,7 @@ TEMPLATE_TEST_CASE("more pending items than the capacity are loaded as room come
   Strings all;
   for (int i = 0; i < 1000; ++i) all.push_back(std::to_string(i));
   stream.append_range(all, synced).get();
-  Seen seen;
+  Delivered seen;
   std::atomic<std::uint64_t> most{0};
   microbatch::DurableConsumer<std::string>* running = nullptr;
   auto consumer = consume(stream, 7, [&](auto& window) { seen.add(window); }, {}, {.capacity = 16});
@@ -416,7 +416,7 @@ TEST_CASE("a store that fails for a while: receipts tell at once, what is queued
   CHECK_THROWS_WITH(receipt.get(), Catch::Contains("no space left"));
   world.store->fail_with(nullptr);
   stream.append("after", synced).get();
-  Seen seen;
+  Delivered seen;
   auto consumer = consume(stream, 1, [&](auto& window) { seen.add(window); });
   consumer.flush();
   CHECK(seen.items() == Strings{"queued", "after"});

@@ -63,7 +63,7 @@ TEST_CASE("an fsync that fails: the receipt says unknown, and nothing is synced 
   d.disk.cut_now();
   d.disk.reboot([] { return false; });
   auto lines = d.open();
-  Seen seen;
+  Delivered seen;
   auto consumer = consume(lines, 1, [&](auto& window) { seen.add(window); });
   lines.append("d", synced).get();
   consumer.flush();

@@ -69,7 +69,7 @@ TEMPLATE_TEST_CASE("an item that has used up its attempts is handled alone, and 
   SECTION("or not") {
     for (int life = 0; life < 3; ++life) die_with(*world.open(), bad);
     StreamOf<TestType> stream(world.open());
-    Seen seen;
+    Delivered seen;
     auto consumer = consume(stream, 10, [&](auto& window) { seen.add(window); },
                             {.on_failure = {.max_attempts = 3}});
     consumer.flush();
@@ -138,7 +138,7 @@ TEST_CASE("windows of a stream that keeps them are listed, and can be replayed f
   const SqliteWorld world(true);
   StreamOf<SqliteWorld> stream(world.open());
   write_batch(stream.storage(), {"a", "b", "c", "d", "e"});
-  Seen seen;
+  Delivered seen;
   auto consumer = consume(stream, 2, [&](auto& window) { seen.add(window); }, {}, {.lease = 200ms});
   consumer.flush();
   const auto windows = stream.storage().windows(0, 10);

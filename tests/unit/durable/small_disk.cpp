@@ -76,7 +76,7 @@ TEST_CASE("a disk that is full: refused with file and cause, and it goes on with
     kept.emplace_back("after");
   }
   auto lines = disk.open();
-  Seen seen;
+  Delivered seen;
   auto consumer = consume(lines, 1, [&](auto& window) { seen.add(window); });
   consumer.flush();
   CHECK(seen.items() == kept);

@@ -117,7 +117,7 @@ void write_batch(S& store, const Strings& items) {
 }
 
 /// What a callback has seen, in order. Threads: any.
-class Seen {
+class Delivered {
  public:
   template <class W>
   void add(const W& window) {
