@@ -4,6 +4,8 @@
 #include <microbatch/core/errors.hpp>
 #include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -25,6 +27,13 @@ void throw_forked(const char* what) {
   throw UsageError(std::string(what) +
                    ": called in a forked child, whose copy of the stream has no threads; make a "
                    "new stream and consumer there");
+}
+
+void leave_behind(std::shared_ptr<void> copy) {
+  static std::mutex mutex;
+  static auto& copies = *new std::vector<std::shared_ptr<void>>;  // never destroyed
+  std::lock_guard lock(mutex);
+  copies.push_back(std::move(copy));
 }
 
 /// All that are aware of forks in this process; never destroyed: streams may outlive main.

@@ -370,7 +370,7 @@ ThreadPool::ThreadPool(ThreadPoolOptions options) {
 
 ThreadPool::~ThreadPool() {
   if (state_->forked()) {  // the workers are not here, and the lock may be held for ever
-    (void)new auto(std::move(state_));
+    detail::leave_behind(std::move(state_));
     return;
   }
   state_->stop();

@@ -142,7 +142,7 @@ class Consumer {
   void end() noexcept {
     if (!state_) return;
     if (state_->engine->core().forked()) {  // no thread to join, no lock to trust: the copy stays
-      (void)state_.release();
+      detail::leave_behind(std::move(state_));
       return;
     }
     if (inside_callback() && !state_->engine->finished()) {

@@ -92,7 +92,7 @@ class Engine {
   ~Engine() {
     if (!core_) return;
     if (core_->core().forked())
-      (void)new auto(std::move(core_));  // no lock to trust: the copy stays
+      detail::leave_behind(std::move(core_));
     else
       (void)core_->finish();
   }

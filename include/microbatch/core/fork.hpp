@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 namespace microbatch::detail {
 
@@ -16,6 +17,10 @@ class ForkMark {
  private:
   const std::uint32_t born_in_ = fork_generation();
 };
+
+/// Keeps a copy in a forked child that must not be destroyed: its locks and threads are not what
+/// they seem.
+void leave_behind(std::shared_ptr<void> copy);
 
 [[noreturn]] void throw_forked(const char* what);
 /// UsageError for a copy in a forked child.
