@@ -46,6 +46,10 @@ std::optional<EventTime> to_event_time(std::chrono::duration<Rep, Period> d) noe
       return {};
     return EventTime(std::chrono::duration_cast<Duration>(d));
   } else {
+    using Seconds = std::chrono::duration<double>;
+    const Seconds s(d);
+    if (!(s >= Seconds::zero() && s <= Seconds(latest_event.time_since_epoch())))
+      return {};  // nor is it one that is not a number
     return usable(to_duration(d));
   }
 }
