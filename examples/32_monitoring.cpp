@@ -11,7 +11,7 @@
 
 namespace {
 
-struct Sample {
+struct Reading {
   std::uint64_t delivered;
   std::uint64_t waiting;
 };
@@ -27,12 +27,12 @@ int main() {
     stuck.wait(true);  // for a while nothing goes on
   });
 
-  Stream<Sample> samples;
+  Stream<Reading> samples;
   std::atomic<std::uint64_t> alarms{0};
-  std::optional<Sample> last;
+  std::optional<Reading> last;
   std::uint64_t seen = 0;
-  auto watcher = streaming(samples, SlidingCountWindow{5, 1}, [&](std::span<const Sample> window) {
-    const Sample& now = window.back();
+  auto watcher = streaming(samples, SlidingCountWindow{5, 1}, [&](std::span<const Reading> window) {
+    const Reading& now = window.back();
     if (now.waiting > 500 && now.delivered == window.front().delivered) ++alarms;
     seen += now.delivered - (last ? last->delivered : 0);
     last = now;
