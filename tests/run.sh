@@ -3,17 +3,24 @@
 #
 #   tests/run.sh                     all but the long ones, with the preset dev
 #   tests/run.sh --preset tsan       another preset of CMakePresets.json: clang, release, asan-ubsan, tsan
-#   tests/run.sh --label stress      only the tests with this label; name it to run the long ones: --label long
+#   tests/run.sh --label stress      only the tests with this label; --label long runs the long ones
+#   tests/run.sh --target stress_tests --label stress     builds only these
 #   tests/run.sh -- -DNAME=VALUE     more options for CMake
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 preset=dev
 selection=(--label-exclude long)
+target=all
 while (($# > 0)); do
   case $1 in
     --preset) preset=$2 && shift 2 ;;
-    --label) selection=(--label-regex "$2") && shift 2 ;;
+    --target) target=$2 && shift 2 ;;
+    --label)
+      selection=(--label-regex "$2")
+      [[ $2 == *long* ]] || selection+=(--label-exclude long)
+      shift 2
+      ;;
     --) shift && break ;;
     *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit 2 ;;
   esac
@@ -37,7 +44,7 @@ elif [[ $preset == asan-ubsan ]]; then
 fi
 
 cmake --preset "$preset" "$@"
-cmake --build --preset "$preset" --parallel "$jobs"
+cmake --build --preset "$preset" --parallel "$jobs" --target "$target"
 
 # Sanitizers read their settings from /proc; those of older compilers cannot live with every randomised address layout.
 prefix=()
