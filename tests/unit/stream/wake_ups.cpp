@@ -15,8 +15,8 @@ std::size_t rings(std::size_t producers, std::size_t windows, E emitter) {
   testing::ManualClock clock;
   Stream<std::size_t> stream({.clock = clock});
   std::size_t emitted = 0;
-  Engine<std::size_t> engine(stream, emitter, [&](Window<std::size_t>&) { ++emitted; });
   std::size_t rung = 0;
+  Engine<std::size_t> engine(stream, emitter, [&](Window<std::size_t>&) { ++emitted; });
   engine.on_wake([&] { ++rung; });
   std::vector<Producer<std::size_t>> in_turn;
   for (std::size_t i = 0; i < producers; ++i) in_turn.push_back(stream.producer());
