@@ -13,6 +13,11 @@
 
 namespace microbatch {
 
+namespace detail {
+template <class T>
+struct EngineOf;  // how the assembly reaches a consumer's engine
+}
+
 /// What streaming() returns: the running way from the stream to the callback.
 ///
 /// Threads: any, all functions. Guarantees: every call with a timeout returns by then, also with a
@@ -63,6 +68,7 @@ class Consumer {
   }
 
  private:
+  friend struct detail::EngineOf<T>;
   template <class U, class E, class C>
   friend Consumer<U> streaming(
       Stream<U>& stream, E emitter, C callback,
@@ -151,4 +157,17 @@ class Consumer {
   std::unique_ptr<State> state_;
 };
 
+namespace detail {
+
+template <class T>
+struct EngineOf {
+  [[nodiscard]] static EngineCore<T>& get(const Consumer<T>& consumer) {
+    return *consumer.state().engine;
+  }
+  [[nodiscard]] static const std::function<void()>& drive(const Consumer<T>& consumer) {
+    return consumer.state().drive;
+  }
+};
+
+}  // namespace detail
 }  // namespace microbatch

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -23,10 +25,20 @@ struct Intake {
   virtual void mark(const Mark& mark) = 0;
 };
 
+/// What a source may ask of the pipeline behind its feed. Both answer false where it took longer.
+struct Pipeline {
+  virtual ~Pipeline() = default;
+  virtual bool flush(Duration timeout) = 0;
+  virtual bool drain(Duration timeout) = 0;
+};
+
 }  // namespace detail
 
 /// Where a Source puts its items: a producer of the pipeline's stream. It waits while the stream is
 /// full, so backpressure reaches the source by itself.
+///
+/// A source that may not stand still for long, because a server wants to hear from it, uses the
+/// calls with a timeout and does its duties between them.
 ///
 /// Threads: the source's; one at a time.
 template <class T>
@@ -39,21 +51,35 @@ class Feed {
   }
 
   /// With where it was read: the source is told when it has committed (CommittableSource).
-  AppendResult append(T item, Origin origin) {
-    if (intake_ != nullptr) return intake_->put(std::move(item), &origin);
-    tracker_->expect(origin);
-    AppendResult result = AppendResult::closed;
-    try {
-      result = producer_->append_from(std::move(item), origin);
-    } catch (...) {
-      tracker_->forget(origin);
-      throw;
-    }
-    if (result == AppendResult::dropped)
-      tracker_->done(origin);  // it ended at once
-    else if (result != AppendResult::accepted)
-      tracker_->forget(origin);
-    return result;
+  AppendResult append(T item, Origin origin) { return put(std::move(item), origin, never); }
+
+  /// The same, waiting at most that long for room: `timeout` leaves the item with the caller.
+  /// (Where stages come before the stream, it waits as append does.)
+  template <class Rep, class Period>
+  [[nodiscard]] AppendResult append_for(T&& item, Origin origin,
+                                        std::chrono::duration<Rep, Period> timeout) {
+    return put(std::move(item), origin,
+               detail::later(steady_clock().now(), detail::to_duration(timeout)));
+  }
+
+  /// Nothing more comes from this partition. What is in ends as usual, and commit() hears of it.
+  void end_partition(std::uint32_t partition) {
+    mark_idle(partition);
+    if (tracker_) tracker_->end(partition);
+  }
+
+  /// Lets a partial window go, and waits at most that long until everything that was appended so
+  /// far has ended and commit() has heard of it; false if that took longer.
+  template <class Rep, class Period>
+  [[nodiscard]] bool flush(std::chrono::duration<Rep, Period> timeout) {
+    return pipeline_ == nullptr || pipeline_->flush(detail::to_duration(timeout));
+  }
+  /// Nothing more comes at all. Waits at most that long; true when everything has ended and
+  /// commit() has heard of it, or the pipeline's drain_timeout is over. A source that must stay in
+  /// touch with its server calls it over and over before run() returns; others need not.
+  template <class Rep, class Period>
+  [[nodiscard]] bool drain(std::chrono::duration<Rep, Period> timeout) {
+    return pipeline_ == nullptr || pipeline_->drain(detail::to_duration(timeout));
   }
 
   /// In band, for windows over event time: nothing more comes of this partition for now, so the
@@ -68,11 +94,29 @@ class Feed {
   }
 
   /// For run() and for tests of sources.
-  Feed(Stream<T>& stream, std::shared_ptr<detail::CommitTracker> tracker)
-      : producer_(stream.producer()), tracker_(std::move(tracker)) {}
+  Feed(Stream<T>& stream, std::shared_ptr<detail::CommitTracker> tracker,
+       detail::Pipeline* pipeline = nullptr)
+      : producer_(stream.producer()), tracker_(std::move(tracker)), pipeline_(pipeline) {}
   explicit Feed(detail::Intake<T>& intake) noexcept : intake_(&intake) {}
 
  private:
+  AppendResult put(T&& item, Origin origin, TimePoint until) {
+    if (intake_ != nullptr) return intake_->put(std::move(item), &origin);
+    tracker_->expect(origin);
+    AppendResult result = AppendResult::closed;
+    try {
+      result = producer_->append_from(std::move(item), origin, until);
+    } catch (...) {
+      tracker_->forget(origin);
+      throw;
+    }
+    if (result == AppendResult::dropped)
+      tracker_->done(origin);  // it ended at once
+    else if (result != AppendResult::accepted)
+      tracker_->forget(origin);
+    return result;
+  }
+
   void mark(const Mark& mark) {
     if (intake_ != nullptr) return intake_->mark(mark);
     producer_->mark(mark);
@@ -81,6 +125,7 @@ class Feed {
   std::optional<Producer<T>> producer_;
   std::shared_ptr<detail::CommitTracker> tracker_;
   detail::Intake<T>* intake_ = nullptr;
+  detail::Pipeline* pipeline_ = nullptr;
 };
 
 /// Settings of run(): the stream's, the consumer's, and how to stop it from outside.
@@ -89,6 +134,8 @@ struct RunOptions {
   StreamOptions<T> stream{};
   ConsumerOptions<T, R> consumer{};  ///< its sink is run()'s own
   std::stop_token stop{};            ///< asks the source to end; what is in is drained
+  Duration drain_timeout =
+      Duration::max();  ///< from the source's end; then the rest is handed back
 };
 
 /// How a pipeline ended.
@@ -98,12 +145,49 @@ struct RunResult {
   Stats stats;
 };
 
+namespace detail {
+
+/// A pipeline's end: draining it, in one go or in steps, within the time that it has.
+template <class T>
+class Drain final : public Pipeline {
+ public:
+  Drain(Consumer<T>& consumer, Duration timeout) : consumer_(consumer), timeout_(timeout) {}
+
+  bool flush(Duration timeout) override { return consumer_.flush(timeout); }
+  bool drain(Duration timeout) override {
+    begin();
+    const TimePoint until = std::min(until_, later(steady_clock().now(), timeout));
+    return EngineOf<T>::get(consumer_).drain(until, EngineOf<T>::drive(consumer_)) ||
+           steady_clock().now() >= until_;
+  }
+  CloseResult<T> close() {
+    begin();
+    if (until_ == never) return consumer_.close();
+    return consumer_.close(std::max(Duration::zero(), until_ - steady_clock().now()));
+  }
+
+ private:
+  void begin() {
+    if (std::exchange(begun_, true)) return;
+    until_ = later(steady_clock().now(), timeout_);
+    if (until_ == never) EngineOf<T>::get(consumer_).begin_drain();
+  }
+
+  Consumer<T>& consumer_;
+  const Duration timeout_;
+  TimePoint until_ = never;
+  bool begun_ = false;
+};
+
+}  // namespace detail
+
 /// No sink: the callback keeps its results to itself.
 struct NoSink {};
 
 /// The whole pipeline in one call: the source's items through the emitter to the callback, its
 /// results to the sink, commits back to the source. Returns when the source has ended and
-/// everything is drained. The source runs on the calling thread.
+/// everything is drained (or drain_timeout is over: closed.timed_out). The source runs on the
+/// calling thread.
 ///
 /// Errors: what the source throws, after everything it had appended was drained.
 template <class S, class E, class C, class Out = NoSink, class T = typename S::value_type>
@@ -121,14 +205,17 @@ RunResult<T> run(S& source, E emitter, C callback, Out sink = {},
   }
   Consumer<T> consumer =
       streaming(stream, std::move(emitter), std::move(callback), std::move(options.consumer));
+  detail::Drain<T> drain(consumer, options.drain_timeout);
   std::exception_ptr failure;
   try {
-    Feed<T> feed(stream, tracker);
+    Feed<T> feed(stream, tracker, &drain);
     source.run(feed, options.stop);
   } catch (...) {
     failure = std::current_exception();
   }
-  RunResult<T> result{.closed = consumer.close(), .stats = consumer.stats()};
+  RunResult<T> result;
+  result.closed = drain.close();
+  result.stats = consumer.stats();
   if (failure) std::rethrow_exception(failure);
   return result;
 }

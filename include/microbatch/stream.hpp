@@ -209,10 +209,10 @@ class Producer : public detail::Appends<T, Producer<T>> {
     core_->lanes.put_mark(*lane_, mark);
     core_->wake.ring_always();
   }
-  AppendResult append_from(T&& item, const Origin& origin) {
+  AppendResult append_from(T&& item, const Origin& origin, TimePoint until = never) {
     return enter([&](detail::StreamCore<T>& core, detail::Lane<T>& lane) {
       return core.admission.append(lane, std::move(item), detail::Admission<T>::Wait::as_configured,
-                                   never, {.origin = &origin});
+                                   until, {.origin = &origin});
     });
   }
 

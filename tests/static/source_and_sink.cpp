@@ -43,6 +43,9 @@ struct PutsOne {
 struct Changes {
   void put(std::span<int>) {}
 };
+struct Picks {
+  PutErrors put(std::span<const int>) { return {}; }
+};
 struct Closes : Prints {
   void close() {}
 };
@@ -53,6 +56,9 @@ static_assert(!Sink<Prints, std::string>, "of another result type");
 static_assert(!Sink<PutsOne, int>, "results come by the span");
 static_assert(!Sink<Changes, int>, "results are repeated, so they are const");
 static_assert(!Sink<int, int>);
+static_assert(Sink<Picks, int>);
+static_assert(PartialSink<Picks, int>);
+static_assert(!PartialSink<Prints, int>);
 static_assert(ClosableSink<Closes>);
 static_assert(!ClosableSink<Prints>);
 

@@ -9,6 +9,7 @@
 #include "../core/item_buffer.hpp"
 #include "../core/window.hpp"
 #include "handler.hpp"
+#include "put_plan.hpp"
 #include "retry_plan.hpp"
 
 namespace microbatch::detail {
@@ -32,6 +33,7 @@ struct Batch {
   std::uint32_t part_number = 0;
   std::vector<Rejection> rejections;
   std::unique_ptr<typename Handler<T>::Result> result;
+  PutPlan puts;  ///< what of the result is still to be put
 
   std::size_t copies = 0;   ///< at the end of items: shown to the callback, settled elsewhere
   std::vector<bool> ended;  ///< by item; empty while none or all of them have ended

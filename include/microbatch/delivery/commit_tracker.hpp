@@ -31,17 +31,27 @@ class CommitTracker {
     partitions_[origin.partition].expected.pop_back();
   }
 
+  /// Nothing more comes from it: it is forgotten when all that is expected has ended.
+  void end(std::uint32_t id) {
+    std::lock_guard lock(mutex_);
+    const auto at = partitions_.find(id);
+    if (at == partitions_.end()) return;
+    at->second.ended = true;
+    if (at->second.expected.empty()) partitions_.erase(at);
+  }
+
   void done(const Origin& origin) {
     std::lock_guard lock(mutex_);
-    auto& [partition, expected, touched] = find(origin.partition);
+    auto& partition = find(origin.partition);
+    auto& expected = partition.expected;
     const auto at =
         std::lower_bound(expected.begin(), expected.end(), origin.offset,
                          [](const Entry& e, std::int64_t offset) { return e.offset < offset; });
     if (at == expected.end() || at->offset != origin.offset) return;
     if (at->unfinished > 0 && --at->unfinished > 0) return;
-    if (at == expected.begin() && !touched) {
-      touched = true;
-      touched_.push_back(partition);
+    if (at == expected.begin() && !partition.touched) {
+      partition.touched = true;
+      touched_.push_back(partition.id);
     }
   }
 
@@ -57,6 +67,7 @@ class CommitTracker {
         partition.expected.pop_front();
       }
       if (last.offset >= 0) commits.push_back(last);
+      if (partition.ended && partition.expected.empty()) partitions_.erase(id);
     }
     touched_.clear();
   }
@@ -70,6 +81,7 @@ class CommitTracker {
     std::uint32_t id = 0;
     std::deque<Entry> expected{};
     bool touched = false;
+    bool ended = false;
   };
 
   Partition& find(std::uint32_t id) {

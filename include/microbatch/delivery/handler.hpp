@@ -1,6 +1,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -86,19 +87,29 @@ class AnySink {
                   "microbatch: a sink must have put(std::span<const R>), where R is the callback's "
                   "result (or the element type of the range it returns)");
     auto held = std::make_shared<S>(std::move(sink));
-    put_ = [held](std::span<const R> results) { static_cast<Held&>(*held).put(results); };
+    put_ = [held](std::span<const R> results) -> PutErrors {
+      auto& to = static_cast<Held&>(*held);
+      if constexpr (PartialSink<std::remove_reference_t<Held>, R>) {
+        return to.put(results);
+      } else {
+        static_assert(std::is_void_v<decltype(to.put(results))>,
+                      "microbatch: a sink's put must return nothing, or PutErrors");
+        to.put(results);
+        return {};
+      }
+    };
     if constexpr (ClosableSink<std::remove_reference_t<Held>>)
       close_ = [held] { static_cast<Held&>(*held).close(); };
   }
 
-  void put(std::span<const R> results) { put_(results); }
+  [[nodiscard]] PutErrors put(std::span<const R> results) { return put_(results); }
   void close() {
     if (close_) close_();
   }
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(put_); }
 
  private:
-  std::function<void(std::span<const R>)> put_;
+  std::function<PutErrors(std::span<const R>)> put_;
   std::function<void()> close_;
 };
 
@@ -126,7 +137,9 @@ class Handler {
   [[nodiscard]] virtual std::unique_ptr<Result> make_result() const = 0;
   virtual void call(Window<T>& window, Result& result) = 0;
   [[nodiscard]] virtual bool has_sink() const noexcept = 0;
-  virtual void put(Result& result) = 0;
+  [[nodiscard]] virtual std::size_t count(Result& result) const = 0;
+  /// Some of its results; the errors' indices count from the first of these.
+  [[nodiscard]] virtual PutErrors put(Result& result, std::size_t from, std::size_t n) = 0;
   virtual void close_sink() = 0;
 };
 
@@ -158,14 +171,28 @@ class CallbackHandler final : public Handler<T> {
 
   [[nodiscard]] bool has_sink() const noexcept override { return static_cast<bool>(sink_); }
 
-  void put([[maybe_unused]] typename Handler<T>::Result& result) override {
-    if constexpr (!std::is_void_v<R>) {
+  [[nodiscard]] std::size_t count([[maybe_unused]]
+                                  typename Handler<T>::Result& result) const override {
+    if constexpr (std::is_void_v<R>)
+      return 0;
+    else if constexpr (ManyResults<R>)
+      return std::ranges::size(*static_cast<Kept&>(result).value);
+    else
+      return 1;
+  }
+
+  [[nodiscard]] PutErrors put([[maybe_unused]] typename Handler<T>::Result& result,
+                              [[maybe_unused]] std::size_t from,
+                              [[maybe_unused]] std::size_t n) override {
+    if constexpr (std::is_void_v<R>) {
+      return {};
+    } else {
       auto& value = *static_cast<Kept&>(result).value;
       if constexpr (ManyResults<R>) {
         using V = std::ranges::range_value_t<R>;
-        sink_.put(std::span<const V>(std::ranges::data(value), std::ranges::size(value)));
+        return sink_.put(std::span<const V>(std::ranges::data(value) + from, n));
       } else {
-        sink_.put(std::span<const R>(&value, 1));
+        return sink_.put(std::span<const R>(&value, 1));
       }
     }
   }

@@ -167,15 +167,16 @@ class Flights {
         batch.call_error = std::current_exception();
       }
       judge_.classify(batch);
-      if (batch.call_error) return;
+      if (batch.call_error || !handler_->has_sink()) return;
+      try {
+        batch.puts.start(handler_->count(*batch.result), batch.part.size(), batch.rejections);
+      } catch (...) {
+        batch.call_error = std::current_exception();
+        return;
+      }
       if (rules_.order == Order::committed_in_order) return;
     }
-    if (!handler_->has_sink()) return;
-    try {
-      handler_->put(*batch.result);
-    } catch (...) {
-      batch.put_error = std::current_exception();
-    }
+    if (handler_->has_sink()) put(batch);
   }
 
   void complete(Batch<T>& batch, TimePoint now) {
@@ -248,6 +249,20 @@ class Flights {
   }
 
  private:
+  void put(Batch<T>& batch) noexcept {
+    try {
+      batch.puts.put(
+          [&](PutPlan::Run run) { return handler_->put(*batch.result, run.from, run.n); });
+    } catch (...) {
+      batch.put_error = std::current_exception();
+    }
+    try {
+      if (!batch.puts.failed().empty()) judge_.sort_out(batch);
+    } catch (...) {  // out of memory: all of them are put again
+      if (!batch.put_error) batch.put_error = std::current_exception();
+    }
+  }
+
   [[nodiscard]] std::size_t slots() const noexcept {
     return rules_.order == Order::sequential ? 1 : rules_.max_in_flight;
   }

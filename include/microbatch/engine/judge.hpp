@@ -33,6 +33,15 @@ class Judge {
     for (Rejection& rejection : batch.rejections) rejection.failure = classified(rejection.error);
   }
 
+  /// The same for the results that a put has named: some are put again, the items of the others are
+  /// rejected.
+  void sort_out(Batch<T>& batch) const {
+    auto error = batch.puts.sort_out(
+        [&](const std::exception_ptr& e) { return classified(e) == Failure::transient; },
+        batch.rejections);
+    if (!batch.put_error) batch.put_error = std::move(error);
+  }
+
   /// A call that succeeded is evidence for others.
   void count_success(TimePoint now) noexcept {
     ++successes_;
@@ -89,6 +98,9 @@ class Judge {
     ++batch.put_failures;
     if (last_chance_ && policy_.max_transient_attempts != FailurePolicy::unbounded &&
         batch.put_failures >= policy_.max_transient_attempts) {
+      if (batch.puts.give_up(
+              [&](std::size_t i) { batch.rejections.push_back({.index = i, .error = error}); }))
+        return delivered(batch, now);
       for (std::size_t i = batch.part.begin; i < batch.part.end; ++i)
         ending_.bury(batch, i, batch.part.attempts, error);
       batch.next = Batch<T>::Next::call;

@@ -1,0 +1,135 @@
+// What a source can ask of the pipeline behind its feed.
+
+#include <microbatch/microbatch.hpp>
+
+#include <atomic>
+#include <future>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "support/catch.hpp"
+
+using namespace microbatch;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// Runs what the test says, and remembers its commits.
+struct Scripted {
+  using value_type = int;
+
+  std::function<void(Feed<int>&)> script;
+  std::mutex mutex{};
+  std::vector<Origin> commits{};
+
+  void run(Feed<int>& feed, std::stop_token) { script(feed); }
+  void commit(Origin last) {
+    std::lock_guard lock(mutex);
+    commits.push_back(last);
+  }
+  [[nodiscard]] std::vector<Origin> committed() {
+    std::lock_guard lock(mutex);
+    return commits;
+  }
+};
+
+const auto ignore = [](Window<int>&) {};
+
+}  // namespace
+
+TEST_CASE("Feed::flush: a partial window leaves, and its commit is told before flush returns",
+          "[source]") {
+  Scripted source;
+  source.script = [&](Feed<int>& feed) {
+    feed.append(1, {.partition = 3, .offset = 7});
+    feed.append(2, {.partition = 3, .offset = 9});
+    CHECK(feed.flush(1min));
+    CHECK(source.committed() == std::vector<Origin>{{3, 9}});
+  };
+  CHECK(run(source, CountWindow{100}, ignore).closed.delivered == 2);
+}
+
+TEST_CASE("Feed::flush: false where it takes longer, and the items stay", "[source]") {
+  std::promise<void> release;
+  auto released = release.get_future().share();
+  Scripted source;
+  source.script = [&](Feed<int>& feed) {
+    feed.append(1, {.partition = 0, .offset = 0});
+    CHECK_FALSE(feed.flush(1ms));
+    CHECK(source.committed().empty());
+    release.set_value();
+  };
+  CHECK(run(source, CountWindow{100}, [&](Window<int>&) { released.wait(); }).closed.delivered ==
+        1);
+  CHECK(source.committed() == std::vector<Origin>{{0, 0}});
+}
+
+TEST_CASE("Feed::append_for: an item that finds no room in time is left with the source",
+          "[source]") {
+  std::promise<void> release;
+  auto released = release.get_future().share();
+  Scripted source;
+  source.script = [&](Feed<int>& feed) {
+    std::int64_t offset = 0;
+    auto result = AppendResult::accepted;
+    while (result == AppendResult::accepted) {
+      int item = 1;
+      result = feed.append_for(std::move(item), {.partition = 0, .offset = offset}, 1ms);
+      if (result == AppendResult::accepted) ++offset;
+    }
+    CHECK(result == AppendResult::timeout);
+    release.set_value();
+    CHECK(feed.append_for(2, {.partition = 0, .offset = offset}, 1min) == AppendResult::accepted);
+    CHECK(feed.flush(1min));
+    CHECK(source.committed().back() == Origin{0, offset});
+  };
+  (void)run(source, CountWindow{1}, [&](Window<int>&) { released.wait(); }, NoSink{},
+            {.stream = {.capacity = 8}});
+}
+
+TEST_CASE("Feed::drain: true when all has ended; afterwards nothing is taken", "[source]") {
+  Scripted source;
+  source.script = [&](Feed<int>& feed) {
+    feed.append(1, {.partition = 0, .offset = 4});
+    CHECK(feed.drain(1min));
+    CHECK(source.committed() == std::vector<Origin>{{0, 4}});
+    CHECK(feed.append(2, {.partition = 0, .offset = 5}) == AppendResult::closed);
+  };
+  CHECK(run(source, CountWindow{100}, ignore).closed.delivered == 1);
+}
+
+TEST_CASE("run: what a stuck callback keeps is given up after drain_timeout", "[source]") {
+  std::promise<void> release;
+  auto released = release.get_future().share();
+  Scripted source;
+  int steps = 0;
+  source.script = [&](Feed<int>& feed) {
+    feed.append(1, {.partition = 0, .offset = 0});
+    feed.append(2, {.partition = 0, .offset = 1});
+    while (!feed.drain(1ms)) ++steps;
+  };
+  const auto result = run(source, CountWindow{1}, [released](Window<int>&) { released.wait(); },
+                          NoSink{}, {.drain_timeout = 50ms});
+  CHECK(steps > 0);
+  CHECK(result.closed.timed_out);
+  CHECK(result.closed.abandoned == 1);
+  CHECK(result.closed.handed_back == std::vector{2});
+  CHECK(source.committed().empty());
+  CHECK(result.stats.balances());
+  release.set_value();
+}
+
+TEST_CASE("Feed::end_partition: what is in is committed, and the partition may begin anew",
+          "[source]") {
+  Scripted source;
+  source.script = [&](Feed<int>& feed) {
+    feed.append(1, {.partition = 0, .offset = 8});
+    feed.end_partition(0);
+    CHECK(feed.flush(1min));
+    feed.append(2, {.partition = 0, .offset = 3});
+    CHECK(feed.flush(1min));
+    CHECK(source.committed() == std::vector<Origin>{{0, 8}, {0, 3}});
+  };
+  CHECK(run(source, CountWindow{100}, ignore).closed.delivered == 2);
+}
