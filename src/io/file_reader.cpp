@@ -1,0 +1,337 @@
+#include "file_reader.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <microbatch/core/errors.hpp>
+#include <system_error>
+#include <utility>
+
+namespace microbatch::detail {
+
+void FileHistory::begin(const FileId& id, std::int64_t base) {
+  entries_.push_back({id, base});
+  commit(committed_);
+}
+
+void FileHistory::commit(std::int64_t offset) {
+  committed_ = std::max(committed_, offset);
+  while (entries_.size() > 1 && committed_ >= entries_[1].base) entries_.pop_front();
+}
+
+FilePosition FileHistory::position() const {
+  const Entry& entry = entries_.front();
+  return {.file = entry.id, .offset = static_cast<std::uint64_t>(committed_ - entry.base)};
+}
+
+FileReader::FileReader(FileSourceOptions options)
+    : options_(std::move(options)), cutter_(options_.max_line_bytes), buffer_(65'536) {
+  options_.check();
+  if (!options_.position.empty()) position_file_.emplace(options_.position);
+}
+
+FileReader::~FileReader() { save_quietly(); }
+
+// --- reading -----------------------------------------------------------------------------------
+
+bool FileReader::next(std::string& line, std::int64_t& offset, const std::stop_token& stop) {
+  if (!any_opened_) start();
+  while (!stop.stop_requested()) {
+    if (!fd_ && !open_next()) {
+      if (!options_.follow) return false;
+      pause(stop);
+      continue;
+    }
+    if (cutter_.take(line)) {
+      offset = base_ + static_cast<std::int64_t>(cutter_.consumed());
+      count_lines(1);
+      return true;
+    }
+    const Read read = read_more();
+    if (read == Read::more || (read == Read::cut && find_copy())) continue;
+    if (read == Read::nothing && !may_leave()) {
+      pause(stop);
+      continue;
+    }
+    if (leave(line, offset)) return true;
+  }
+  return false;
+}
+
+/// Opens the file that the kept position belongs to, or else leaves it to open_next().
+void FileReader::start() {
+  if (!position_file_) return;
+  const auto text = position_file_->load();
+  if (!text) return;
+  FilePosition position;
+  try {
+    position = FilePosition::decode(*text);
+  } catch (const PositionError& error) {
+    throw PositionError(fmt::format("position file {}: {}. Remove it to read from the beginning",
+                                    options_.position.string(), error.what()));
+  }
+  if (const auto state = find_again(options_.file, position)) {
+    open(*state, position.offset);
+  } else {
+    notice(fmt::format(
+        "{}: the file of the kept position (inode {}, offset {}) is nowhere to be found; lines "
+        "behind it may have been lost; reading from the beginning",
+        options_.file.string(), position.file.inode, position.offset));
+    const std::lock_guard lock(mutex_);
+    ++stats_.gaps;
+    any_opened_ = true;  // what is there now is new: from its beginning
+  }
+}
+
+bool FileReader::open_next() {
+  if (any_opened_ && !options_.follow && current_.path == options_.file) return false;
+  // Names move while we look; the file that is opened must be the one that was found.
+  for (;;) {
+    const auto state =
+        current_.path.empty() ? state_of(options_.file) : find_next(options_.file, current_);
+    if (!state) {
+      if (!options_.follow && current_.path.empty())
+        throw_errno("cannot open", options_.file, ENOENT);
+      return false;
+    }
+    try {
+      open(*state, !any_opened_ && options_.from_end ? state->size : 0);
+    } catch (const std::system_error& error) {
+      if (error.code() == std::errc::no_such_file_or_directory) continue;
+      throw;
+    }
+    return true;
+  }
+}
+
+void FileReader::open(const FileState& state, std::uint64_t offset) {
+  Fd fd = open_file(state.path, O_RDONLY);
+  if (!fd) throw_errno("cannot open", state.path);
+  FileState opened = state_of(fd, state.path);
+  if (!opened.id.same_place(state.id)) throw_errno("moved away:", state.path, ENOENT);
+  if (offset > 0 && ::lseek(fd.get(), static_cast<::off_t>(offset), SEEK_SET) < 0)
+    throw_errno("cannot seek in", state.path);
+  std::string head(std::min<std::uint64_t>(offset, FileId::max_head), '\0');
+  if (::pread(fd.get(), head.data(), head.size(), 0) != static_cast<::ssize_t>(head.size()))
+    throw_errno("cannot read", state.path);
+
+  const auto ended_at = base_ + static_cast<std::int64_t>(cutter_.consumed());
+  const bool first = !std::exchange(any_opened_, true) || current_.path.empty();
+  opened.id.head_bytes = head.size();
+  opened.id.head = fnv1a(head);
+  fd_ = std::move(fd);
+  head_ = std::move(head);
+  read_ = offset;
+  cutter_.reset();
+  base_ = ended_at + static_cast<std::int64_t>(offset);
+  at_end_ = false;
+  grew_at_ = steady_clock().now();
+  current_ = std::move(opened);
+
+  const std::lock_guard lock(mutex_);
+  history_.begin(current_.id, ended_at);
+  if (first)
+    history_.commit(base_);
+  else
+    ++stats_.rotations;
+}
+
+FileReader::Read FileReader::read_more() {
+  if (at_end_ && was_cut()) return Read::cut;
+  ::ssize_t n = 0;
+  do {
+    n = ::read(fd_.get(), buffer_.data(), buffer_.size());
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) throw_errno("cannot read", current_.path);
+  at_end_ = n == 0;
+  if (n == 0) return Read::nothing;
+  const std::string_view bytes(buffer_.data(), static_cast<std::size_t>(n));
+  if (head_.size() < FileId::max_head && head_.size() == read_) {
+    head_.append(bytes.substr(0, FileId::max_head - head_.size()));
+    current_.id.head_bytes = head_.size();
+    current_.id.head = fnv1a(head_);
+    const std::lock_guard lock(mutex_);
+    history_.identify(current_.id);
+  }
+  read_ += bytes.size();
+  grew_at_ = steady_clock().now();
+  cutter_.feed(bytes);
+  return Read::more;
+}
+
+bool FileReader::was_cut() const {
+  return state_of(fd_, current_.path).size < read_ || !begins_as(fd_, current_.id);
+}
+
+/// The file was cut while we read it: its copy holds the rest, if there is one.
+bool FileReader::find_copy() {
+  const auto copy = find_again(options_.file, {.file = current_.id, .offset = read_});
+  Fd fd;
+  if (copy && current_.id.head_bytes > 0) fd = open_file(copy->path, O_RDONLY);
+  if (!fd || ::lseek(fd.get(), static_cast<::off_t>(read_), SEEK_SET) < 0) {
+    notice(
+        fmt::format("{}: cut at {} bytes or less, and no copy of it was found; lines behind "
+                    "that may have been lost",
+                    current_.path.string(), read_));
+    const std::lock_guard lock(mutex_);
+    ++stats_.gaps;
+    return false;
+  }
+  const FileId known = current_.id;
+  current_ = *copy;
+  current_.id.head_bytes = known.head_bytes;
+  current_.id.head = known.head;
+  fd_ = std::move(fd);
+  at_end_ = false;
+  const std::lock_guard lock(mutex_);
+  history_.identify(current_.id);
+  ++stats_.rotations;
+  return true;
+}
+
+/// At the end of a file: there is another one to read, and nothing more will come to this one.
+bool FileReader::may_leave() {
+  if (!options_.follow) return true;
+  current_.written_at = state_of(fd_, current_.path).written_at;
+  const auto next = find_next(options_.file, current_);
+  if (!next || next->id.same_place(current_.id)) return false;
+  return next->path != options_.file || steady_clock().now() - grew_at_ >= options_.rotation_grace;
+}
+
+/// True where what stood behind the last newline was a line.
+bool FileReader::leave(std::string& line, std::int64_t& offset) {
+  current_.written_at = state_of(fd_, current_.path).written_at;
+  const bool has_line = cutter_.take_rest(line);
+  offset = base_ + static_cast<std::int64_t>(cutter_.consumed());
+  fd_ = Fd();
+  count_lines(has_line ? 1 : 0);
+  return has_line;
+}
+
+void FileReader::count_lines(std::uint64_t n) {
+  const std::lock_guard lock(mutex_);
+  stats_.lines += n;
+  stats_.too_long = cutter_.too_long();
+}
+
+void FileReader::pause(const std::stop_token& stop) {
+  save_quietly();
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, stop, options_.poll_interval, [] { return false; });
+}
+
+// --- the position ------------------------------------------------------------------------------
+
+void FileReader::commit(std::int64_t offset) {
+  {
+    const std::lock_guard lock(mutex_);
+    history_.commit(offset);
+    dirty_ = true;
+    if (running_ && steady_clock().now() < later(saved_at_, options_.save_every)) return;
+  }
+  save();
+}
+
+void FileReader::save() {
+  const std::lock_guard one(saving_);
+  std::string text;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!dirty_ || !position_file_) return;
+    text = history_.position().encode();
+    dirty_ = false;
+    saved_at_ = steady_clock().now();
+  }
+  try {
+    position_file_->save(text);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    dirty_ = true;
+    throw;
+  }
+}
+
+void FileReader::save_quietly() noexcept {
+  try {
+    {
+      const std::lock_guard lock(mutex_);
+      if (running_ && steady_clock().now() < later(saved_at_, options_.save_every)) return;
+    }
+    save();
+  } catch (const std::exception& error) {  // it stays to be saved
+    notice(error.what());
+  }
+}
+
+void FileReader::set_running(bool running) {
+  {
+    const std::lock_guard lock(mutex_);
+    running_ = running;
+  }
+  if (!running) save_quietly();
+}
+
+FileSourceStats FileReader::stats() const {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+void FileReader::notice(const std::string& text) const noexcept {
+  try {
+    if (options_.on_notice) options_.on_notice(text);
+  } catch (...) {  // there is nobody left to tell
+  }
+}
+
+}  // namespace microbatch::detail
+
+// --- the public face -----------------------------------------------------------------------------
+
+namespace microbatch {
+
+void FileSourceOptions::check() const {
+  if (file.filename().empty())
+    throw ConfigError(
+        fmt::format("FileSourceOptions.file must be a file's name, got '{}'", file.string()));
+  std::error_code error;
+  const auto status = std::filesystem::status(file, error);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+    throw ConfigError(fmt::format(
+        "FileSourceOptions.file must be a regular file, got {} (InputSource reads anything else)",
+        file.string()));
+  if (!position.empty() && position == file)
+    throw ConfigError(
+        "FileSourceOptions.position must be another file than FileSourceOptions.file");
+  if (max_line_bytes < 1)
+    throw ConfigError("FileSourceOptions.max_line_bytes must be at least 1, got 0");
+  if (poll_interval < std::chrono::milliseconds(1))
+    throw ConfigError(fmt::format(
+        "FileSourceOptions.poll_interval must be at least 1 ms, got {} ns", poll_interval.count()));
+  if (rotation_grace < Duration::zero())
+    throw ConfigError(
+        fmt::format("FileSourceOptions.rotation_grace must not be negative, got {} ns",
+                    rotation_grace.count()));
+  if (save_every < Duration::zero())
+    throw ConfigError(fmt::format("FileSourceOptions.save_every must not be negative, got {} ns",
+                                  save_every.count()));
+}
+
+FileSource::FileSource(FileSourceOptions options)
+    : reader_(std::make_unique<detail::FileReader>(std::move(options))) {}
+FileSource::FileSource(FileSource&&) noexcept = default;
+FileSource::~FileSource() = default;
+
+bool FileSource::next(std::string& line, std::int64_t& offset, const std::stop_token& stop) {
+  return reader_->next(line, offset, stop);
+}
+void FileSource::commit(const Origin& last) { reader_->commit(last.offset); }
+FileSourceStats FileSource::stats() const { return reader_->stats(); }
+
+FileSource::Running::Running(FileSource& source) : source_(source) {
+  source_.reader_->set_running(true);
+}
+FileSource::Running::~Running() { source_.reader_->set_running(false); }
+
+}  // namespace microbatch
