@@ -41,6 +41,7 @@ AppendFile::~AppendFile() = default;
 void AppendFile::put(std::string_view text) {
   State& s = *state_;
   if (!s.broken.empty()) throw TransientError(s.broken);
+  if (text.empty()) return;
   const ::off_t end = ::lseek(s.fd.get(), 0, SEEK_END);
   if (!write_all(s.fd.get(), text)) {
     const int error = errno;
@@ -90,6 +91,7 @@ std::filesystem::path FolderOfFiles::name_of(std::uint64_t number) const {
 }
 
 void FolderOfFiles::put(std::string_view text) {
+  if (text.empty()) return;
   try {
     replace_file(name_of(next_), text, 0666);
   } catch (const std::system_error& error) {

@@ -1,10 +1,19 @@
 // What satisfies Source, CommittableSource and Sink, and what must not.
 
+#include <microbatch/io/callback_sink.hpp>
+#include <microbatch/io/file_sinks.hpp>
+#include <microbatch/io/file_source.hpp>
+#include <microbatch/io/generator_source.hpp>
+#include <microbatch/io/input_source.hpp>
+#include <microbatch/io/output_sink.hpp>
+#include <microbatch/io/range_source.hpp>
 #include <microbatch/microbatch.hpp>
 #include <microbatch/testing/recording_sink.hpp>
 #include <microbatch/testing/vector_source.hpp>
 
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -28,6 +37,11 @@ static_assert(Source<testing::VectorSource<int>, int>);
 static_assert(!Source<Numbers, std::string>, "a feed of another item type");
 static_assert(!Source<NoStop, int>);
 static_assert(!Source<int, int>);
+
+static_assert(CommittableSource<FileSource, std::string>);
+static_assert(Source<InputSource, std::string> && !CommittableSource<InputSource, std::string>);
+static_assert(Source<RangeSource<std::vector<int>>, int>);
+static_assert(Source<GeneratorSource<std::optional<int> (*)()>, int>);
 
 static_assert(CommittableSource<Committed, int>);
 static_assert(CommittableSource<testing::VectorSource<int>, int>);
@@ -59,6 +73,11 @@ static_assert(!Sink<int, int>);
 static_assert(Sink<Picks, int>);
 static_assert(PartialSink<Picks, int>);
 static_assert(!PartialSink<Prints, int>);
+struct Opaque {};
+static_assert(Sink<AppendFileSink, std::string> && Sink<FolderSink, int> &&
+              Sink<OutputSink, double>);
+static_assert(!Sink<OutputSink, Opaque>, "neither text nor formattable");
+static_assert(Sink<CallbackSink<void (*)(std::span<const int>)>, int>);
 static_assert(ClosableSink<Closes>);
 static_assert(!ClosableSink<Prints>);
 

@@ -82,10 +82,10 @@ struct FolderSinkOptions {
   std::string suffix = ".txt";
 };
 
-/// Makes a file of each window, `part-0000000000.txt` and so on, a line per result. A file appears
-/// under its name only when it is complete and on the disk, so whoever watches the folder never
-/// sees half of one. Numbers go on after those that are there; files in the making begin with a
-/// dot.
+/// Makes a file of each window that has results, `part-0000000000.txt` and so on, a line per
+/// result. A file appears under its name only when it is complete and on the disk, so whoever
+/// watches the folder never sees half of one. Numbers go on after those that are there; files in
+/// the making begin with a dot.
 ///
 /// A window that is put again after a failure may replace its own file of the failed attempt.
 /// One process per folder and prefix. Threads: any. Errors: ConfigError for a name that cannot be;

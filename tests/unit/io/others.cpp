@@ -155,6 +155,8 @@ TEST_CASE("each window becomes a file of its own, numbered on", "[io]") {
   sink.put(std::span<const std::string>(Lines{"c;3"}));
   CHECK(folder.read("rows-0000000007.csv") == "a;1\nb;2\n");
   CHECK(folder.read("rows-0000000008.csv") == "c;3\n");
+  sink.put(std::span<const std::string>());
+  CHECK(!std::filesystem::exists(folder / "rows-0000000009.csv"));
 }
 
 TEST_CASE("a window file that does not fit on the disk does not appear", "[io]") {
