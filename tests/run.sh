@@ -26,6 +26,10 @@ require "the benchmarks" header:benchmark/benchmark.h
 wish_for "the models of the lock-free parts" header:relacy/relacy.hpp
 wish_for "the test of the pkg-config file" command:pkg-config
 wish_for "the instruction counts" command:valgrind
+wish_for "the component mqtt" header:MQTTAsync.h header:openssl/ssl.h
+wish_for "the component mongodb" header:libmongoc-1.0/mongoc/mongoc.h
+wish_for "the tests against a server of MongoDB's protocol" command:javac command:mvn
+wish_for "the tests against an MQTT broker" command:mosquitto command:openssl
 wish_for "some examples" header:sqlite3.h header:tbb/tbb.h header:asio.hpp header:nlohmann/json.hpp
 if [[ $preset == clang ]]; then
   require "the preset clang" command:clang++-16
