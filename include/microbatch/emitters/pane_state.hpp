@@ -48,10 +48,10 @@ class PaneState {
   /// with the bounds of its last window.
   Readiness flush(Pending<T>& pending) {
     if (!exit_.chosen()) {
-      if (!panes_.empty())
-        fire_next(pending, Reason::flush);
-      else if (!parts_.empty())
+      if (!parts_.empty())  // older than every pane
         leave_part(Reason::flush);
+      else if (!panes_.empty())
+        fire_next(pending, Reason::flush);
       find_next_end();
       choose(pending);
     }
