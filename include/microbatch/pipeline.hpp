@@ -2,7 +2,6 @@
 
 #include <exception>
 #include <memory>
-#include <optional>
 #include <stop_token>
 #include <utility>
 
@@ -35,24 +34,24 @@ class Feed {
   /// `accepted`, or `closed` when there is no point in going on.
   AppendResult append(T item) {
     if (intake_ != nullptr) return intake_->put(std::move(item), nullptr);
-    return producer_->append(std::move(item));
+    return direct_->producer.append(std::move(item));
   }
 
   /// With where it was read: the source is told when it has committed (CommittableSource).
   AppendResult append(T item, Origin origin) {
     if (intake_ != nullptr) return intake_->put(std::move(item), &origin);
-    tracker_->expect(origin);
+    direct_->tracker->expect(origin);
     AppendResult result = AppendResult::closed;
     try {
-      result = producer_->append_from(std::move(item), origin);
+      result = direct_->producer.append_from(std::move(item), origin);
     } catch (...) {
-      tracker_->forget(origin);
+      direct_->tracker->forget(origin);
       throw;
     }
     if (result == AppendResult::dropped)
-      tracker_->done(origin);  // it ended at once
+      direct_->tracker->done(origin);  // it ended at once
     else if (result != AppendResult::accepted)
-      tracker_->forget(origin);
+      direct_->tracker->forget(origin);
     return result;
   }
 
@@ -69,17 +68,21 @@ class Feed {
 
   /// For run() and for tests of sources.
   Feed(Stream<T>& stream, std::shared_ptr<detail::CommitTracker> tracker)
-      : producer_(stream.producer()), tracker_(std::move(tracker)) {}
+      : direct_(new Direct{stream.producer(), std::move(tracker)}) {}
   explicit Feed(detail::Intake<T>& intake) noexcept : intake_(&intake) {}
 
  private:
+  struct Direct {
+    Producer<T> producer;
+    std::shared_ptr<detail::CommitTracker> tracker;
+  };
+
   void mark(const Mark& mark) {
     if (intake_ != nullptr) return intake_->mark(mark);
-    producer_->mark(mark);
+    direct_->producer.mark(mark);
   }
 
-  std::optional<Producer<T>> producer_;
-  std::shared_ptr<detail::CommitTracker> tracker_;
+  std::unique_ptr<Direct> direct_;  // into the stream, or
   detail::Intake<T>* intake_ = nullptr;
 };
 
