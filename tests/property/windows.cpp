@@ -247,7 +247,7 @@ TEST_CASE("event-time windows hold what a plain model says", "[property]") {
     return;
   }
   std::random_device device;
-  const std::size_t scripts = stress::scaled(2000);
+  const std::size_t scripts = stress::scaled(300);
   for (std::size_t i = 0; i < scripts; ++i) {
     const std::uint64_t seed = (std::uint64_t{device()} << 32) | device();
     INFO("MICROBATCH_SEED=" << seed);
