@@ -108,7 +108,7 @@ class Run {
   }
 
   void throughputs() {
-    const int rounds = options_.rounds_or(5);
+    const int rounds = options_.rounds_or(options_.quick ? 3 : 5);
     for (int round = 0; round < rounds; ++round) {
       progress(fmt::format("throughput, round {} of {}", round + 1, rounds));
       if (options_.quick) {
