@@ -63,11 +63,11 @@ class Appends {
   }
 
   /// Like append; the answer is ready when the item is settled.
-  Acknowledgement append(T&& item, AckTag) { return put_acknowledged(std::move(item)); }
+  Acknowledgement append(T&& item, AckTag) { return put_acknowledged(putting(std::move(item))); }
   Acknowledgement append(const T& item, AckTag)
     requires std::copy_constructible<T>
   {
-    return put_acknowledged(item);
+    return put_acknowledged(putting(item));
   }
 
   /// Like append; f(std::exception_ptr) is called once when the item is settled, null for
@@ -75,12 +75,12 @@ class Appends {
   /// not accepted.
   template <std::invocable<std::exception_ptr> F>
   AppendResult append(T&& item, F f) {
-    return put_with_completion(std::move(item), std::move(f));
+    return put_with_completion(std::move(f), putting(std::move(item)));
   }
   template <std::invocable<std::exception_ptr> F>
     requires std::copy_constructible<T>
   AppendResult append(const T& item, F f) {
-    return put_with_completion(item, std::move(f));
+    return put_with_completion(std::move(f), putting(item));
   }
 
  private:
@@ -108,37 +108,15 @@ class Appends {
     return core.admission.append(lane, std::forward<U>(item), wait, until);
   }
 
-  struct Release {
-    void operator()(AckState* state) const noexcept { state->release(); }
-  };
-
-  /// The item's side of `state` goes with the item, or is let go where the item is not taken.
+  /// For put_acknowledged() and its like, which see to the item's side of the state.
   template <class U>
-  AppendResult put_with_state(U&& item, AckState* state) {
-    std::unique_ptr<AckState, Release> item_side(state);
-    const AppendResult result = door().enter([&](StreamCore<T>& core, Lane<T>& lane) {
-      return core.admission.append(lane, std::forward<U>(item), Wait::as_configured, never,
-                                   {.ack = state});
-    });
-    if (result == AppendResult::accepted || result == AppendResult::dropped)
-      (void)item_side.release();
-    return result;
-  }
-
-  template <class U>
-  Acknowledgement put_acknowledged(U&& item) {
-    auto* state = new AckState;
-    Acknowledgement answer(state);
-    answer.set_result(put_with_state(std::forward<U>(item), state));
-    return answer;
-  }
-
-  template <class U, class F>
-  AppendResult put_with_completion(U&& item, F f) {
-    auto* state = new AckState;
-    Acknowledgement appender_side(state);
-    appender_side.then(std::move(f));
-    return put_with_state(std::forward<U>(item), state);
+  auto putting(U&& item) {
+    return [this, &item](AckState* state) {
+      return door().enter([&](StreamCore<T>& core, Lane<T>& lane) {
+        return core.admission.append(lane, std::forward<U>(item), Wait::as_configured, never,
+                                     {.ack = state});
+      });
+    };
   }
 };
 

@@ -6,6 +6,7 @@
 #include <coroutine>
 #include <exception>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -156,4 +157,39 @@ class [[nodiscard]] Acknowledgement {
   AppendResult result_ = AppendResult::closed;
 };
 
+namespace detail {
+
+/// put(state) appends; the item's side of `state` goes with the item, or is let go where the item
+/// is not taken.
+template <class Put>
+AppendResult put_with_state(AckState* state, Put put) {
+  struct Release {
+    void operator()(AckState* s) const noexcept { s->release(); }
+  };
+  std::unique_ptr<AckState, Release> item_side(state);
+  const AppendResult result = put(state);
+  if (result == AppendResult::accepted || result == AppendResult::dropped)
+    (void)item_side.release();
+  return result;
+}
+
+/// An append that is answered when the item is settled.
+template <class Put>
+Acknowledgement put_acknowledged(Put put) {
+  auto* state = new AckState;
+  Acknowledgement answer(state);
+  answer.set_result(put_with_state(state, std::move(put)));
+  return answer;
+}
+
+/// An append after which f is called when the item is settled.
+template <class F, class Put>
+AppendResult put_with_completion(F f, Put put) {
+  auto* state = new AckState;
+  Acknowledgement appender_side(state);
+  appender_side.then(std::move(f));
+  return put_with_state(state, std::move(put));
+}
+
+}  // namespace detail
 }  // namespace microbatch

@@ -64,17 +64,17 @@ class DurableAppends {
   /// The item is written, and the answer is ready when it has settled, in whichever process. get()
   /// throws DeadLettered, or what any Acknowledgement throws; StorageError where the item could not
   /// be written. `abandoned`: this stream was closed, and the item is still in the store.
-  Acknowledgement append(T&& item, AckTag) { return put_acknowledged(std::move(item)); }
-  Acknowledgement append(const T& item, AckTag) { return put_acknowledged(item); }
+  Acknowledgement append(T&& item, AckTag) { return put_acknowledged(putting(std::move(item))); }
+  Acknowledgement append(const T& item, AckTag) { return put_acknowledged(putting(item)); }
   /// The same; f(std::exception_ptr) is called once, null for delivered, and must not throw. Not
   /// called when the item is not accepted.
   template <std::invocable<std::exception_ptr> F>
   AppendResult append(T&& item, F f) {
-    return put_with_completion(std::move(item), std::move(f));
+    return put_with_completion(std::move(f), putting(std::move(item)));
   }
   template <std::invocable<std::exception_ptr> F>
   AppendResult append(const T& item, F f) {
-    return put_with_completion(item, std::move(f));
+    return put_with_completion(std::move(f), putting(item));
   }
 
  private:
@@ -113,39 +113,24 @@ class DurableAppends {
     return receipt;
   }
 
-  /// Takes over the item's side of `state`.
+  /// For put_acknowledged() and its like, which see to the item's side of the state.
   template <class U>
-  AppendResult put_with_state(U&& item, AckState* state) {
-    const Receipt receipt = put(std::forward<U>(item), Safety::written);
-    const AppendResult result = receipt.result();
-    if (result != AppendResult::accepted && result != AppendResult::dropped) {
-      state->release();
+  auto putting(U&& item) {
+    return [this, &item](AckState* state) {
+      const Receipt receipt = put(std::forward<U>(item), Safety::written);
+      const AppendResult result = receipt.result();
+      if (result != AppendResult::accepted && result != AppendResult::dropped) return result;
+      receipt.state().on_complete(
+          [&written = receipt.state(), state, &acks = static_cast<Door&>(*this).acks()] {
+            if (auto error = written.error()) {
+              state->complete(std::move(error));
+              state->release();
+            } else {
+              acks.add(written.last(), state);
+            }
+          });
       return result;
-    }
-    receipt.state().on_complete(
-        [&written = receipt.state(), state, &acks = static_cast<Door&>(*this).acks()] {
-          if (auto error = written.error()) {
-            state->complete(std::move(error));
-            state->release();
-          } else {
-            acks.add(written.last(), state);
-          }
-        });
-    return result;
-  }
-  template <class U>
-  Acknowledgement put_acknowledged(U&& item) {
-    auto* state = new AckState;
-    Acknowledgement answer(state);
-    answer.set_result(put_with_state(std::forward<U>(item), state));
-    return answer;
-  }
-  template <class U, class F>
-  AppendResult put_with_completion(U&& item, F f) {
-    auto* state = new AckState;
-    Acknowledgement appender_side(state);
-    appender_side.then(std::move(f));
-    return put_with_state(std::forward<U>(item), state);
+    };
   }
 
   /// Ways in that take an entry: what is refused is moved back.
