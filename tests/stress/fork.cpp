@@ -13,6 +13,8 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <stop_token>
+#include <thread>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -24,9 +26,22 @@ using namespace std::chrono_literals;
 namespace {
 
 #ifdef MICROBATCH_THREAD_SANITIZER
-constexpr bool may_start_threads = false;  // the sanitizer ends a child that does
+[[maybe_unused]] constexpr bool may_start_threads = false;  // the sanitizer ends a child that does
 #else
-constexpr bool may_start_threads = true;
+[[maybe_unused]] constexpr bool may_start_threads = true;
+#endif
+
+// The address sanitizer's allocator has locks of its own that a child inherits locked (gcc 12, LLVM
+// 16): there, nothing can be said of a child that was forked while another thread allocated.
+#if defined(__SANITIZE_ADDRESS__)
+#define MICROBATCH_CHILDREN_MAY_ALLOCATE 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define MICROBATCH_CHILDREN_MAY_ALLOCATE 0
+#endif
+#endif
+#ifndef MICROBATCH_CHILDREN_MAY_ALLOCATE
+#define MICROBATCH_CHILDREN_MAY_ALLOCATE 1
 #endif
 
 /// Runs f in a forked child; its answer, or -1 where it did not come to an end.
@@ -61,6 +76,7 @@ bool throws(F f) {
 
 }  // namespace
 
+#if MICROBATCH_CHILDREN_MAY_ALLOCATE
 TEST_CASE("a forked child's calls are errors, and the parent's items are delivered once",
           "[fork]") {
   const pid_t parent = getpid();
@@ -86,12 +102,11 @@ TEST_CASE("a forked child's calls are errors, and the parent's items are deliver
   REQUIRE(own_stepped->append(1) == AppendResult::accepted);
   auto producer = own.producer();
 
-  std::atomic<bool> stop{false};
   std::atomic<std::uint64_t> accepted{0};
   std::vector<std::jthread> producers;
   for (int p = 0; p < 2; ++p)
-    producers.emplace_back([&] {
-      while (!stop) {
+    producers.emplace_back([&](std::stop_token stop) {
+      while (!stop.stop_requested()) {
         std::uint64_t n = 0;
         for (; n < 100 && stream.append(n) == AppendResult::accepted;) ++n;
         accepted += n;
@@ -142,7 +157,6 @@ TEST_CASE("a forked child's calls are errors, and the parent's items are deliver
     });
     REQUIRE(answer == 0);
   }
-  stop = true;
   producers.clear();
   CHECK(consumer->close().delivered == accepted);
   CHECK(delivered == accepted);
@@ -150,6 +164,7 @@ TEST_CASE("a forked child's calls are errors, and the parent's items are deliver
   (void)engine.step(TimePoint::clock::now());
   CHECK(engine.stats().delivered == 1);
 }
+#endif
 
 namespace {
 
