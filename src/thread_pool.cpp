@@ -13,6 +13,7 @@
 
 #include <microbatch/core/errors.hpp>
 #include <microbatch/core/fork.hpp>
+#include "pool_queues.hpp"
 #ifdef __linux__
 #include <pthread.h>
 #endif
@@ -68,31 +69,26 @@ class ThreadPool::State : public std::enable_shared_from_this<ThreadPool::State>
 
     const std::shared_ptr<State> pool;
     std::shared_ptr<Steppable> engine;  // null once detached
-    TimePoint next = never;
-    std::size_t heap_index = none;  // in timers_
+    TimePoint next = never;             // with heap_index, in timers_
+    std::size_t heap_index = detail::TimerHeap<Place>::none;
+    bool ready = false;  // with next_ready, in ready_
     Place* next_ready = nullptr;
-    bool ready = false;    // in the ready queue
     bool turning = false;  // a worker takes its turn right now
     std::thread::id turner{};
     bool again = false;  // notified meanwhile
   };
-  static constexpr std::size_t none = ~std::size_t{0};
 
   void work(std::size_t number);
   void take_turn(std::unique_lock<std::mutex>& lock, std::shared_ptr<Place> place);
   void notify(Place& place) noexcept;
   void detach(Place& place) noexcept;
   void make_ready(Place& place);
-  void unready(Place& place) noexcept;
   std::shared_ptr<Place> pop_ready();
   void wake_one() noexcept {
     if (idle_ > 0) wake_.notify_one();
   }
 
-  // Timers: a binary heap of places by their next turn, each knowing its index.
   void schedule(Place& place, TimePoint next);
-  void unschedule(Place& place);
-  void sift(std::size_t i);
 
   const detail::ForkMark mark_;
   ThreadPoolOptions options_;
@@ -101,10 +97,9 @@ class ThreadPool::State : public std::enable_shared_from_this<ThreadPool::State>
   std::condition_variable wake_;
   std::condition_variable turned_;
   std::deque<Task> tasks_;
-  Place* first_ready_ = nullptr;  // a queue through next_ready, which allocates nothing
-  Place* last_ready_ = nullptr;
+  detail::ReadyQueue<Place> ready_;
+  detail::TimerHeap<Place> timers_;
   std::vector<std::weak_ptr<Place>> places_;
-  std::vector<Place*> timers_;
   std::vector<std::thread> workers_;
   std::size_t idle_ = 0;
   bool stopped_ = false;
@@ -178,10 +173,7 @@ void ThreadPool::State::make_ready(Place& place) {
   if (place.turning) {
     place.again = true;
   } else if (!place.ready) {
-    place.ready = true;
-    place.next_ready = nullptr;
-    (first_ready_ == nullptr ? first_ready_ : last_ready_->next_ready) = &place;
-    last_ready_ = &place;
+    ready_.push(place);
     wake_one();
   }
 }
@@ -190,8 +182,8 @@ void ThreadPool::State::detach(Place& place) noexcept {
   std::shared_ptr<Steppable> engine;  // let go without the lock
   std::unique_lock lock(mutex_);
   engine = std::move(place.engine);
-  unschedule(place);
-  unready(place);
+  timers_.unschedule(place);
+  ready_.remove(place);
   // (From inside its own turn there is nobody to wait for.)
   turned_.wait(lock, [&] { return !place.turning || place.turner == std::this_thread::get_id(); });
 }
@@ -215,10 +207,10 @@ void ThreadPool::State::work(std::size_t) {
       take_turn(lock, std::move(place));
     } else {
       ++idle_;
-      if (timers_.empty()) {
+      if (const Place* first = timers_.first(); first == nullptr) {
         wake_.wait(lock);
       } else {
-        const TimePoint until = timers_.front()->next;  // its place may be gone when we wake up
+        const TimePoint until = first->next;  // its place may be gone when we wake up
         wake_.wait_until(lock, until);
       }
       --idle_;
@@ -226,25 +218,10 @@ void ThreadPool::State::work(std::size_t) {
   }
 }
 
-void ThreadPool::State::unready(Place& place) noexcept {
-  if (!std::exchange(place.ready, false)) return;
-  Place* before = nullptr;
-  for (Place* p = first_ready_; p != nullptr; before = std::exchange(p, p->next_ready)) {
-    if (p != &place) continue;
-    (before == nullptr ? first_ready_ : before->next_ready) = place.next_ready;
-    if (last_ready_ == &place) last_ready_ = before;
-    return;
-  }
-}
-
 std::shared_ptr<ThreadPool::State::Place> ThreadPool::State::pop_ready() {
-  if (Place* place = first_ready_; place != nullptr) {
-    first_ready_ = place->next_ready;
-    place->ready = false;
-    return place->shared_from_this();
-  }
-  if (!timers_.empty() && timers_.front()->next <= timers_.front()->engine->now())
-    return timers_.front()->shared_from_this();
+  if (Place* place = ready_.pop()) return place->shared_from_this();
+  if (Place* first = timers_.first(); first != nullptr && first->next <= first->engine->now())
+    return first->shared_from_this();
   return nullptr;
 }
 
@@ -255,8 +232,8 @@ void ThreadPool::State::take_turn(std::unique_lock<std::mutex>& lock,
     if (engine) place->again = true;
     return;
   }
-  unschedule(*place);
-  const bool may_spin = first_ready_ == nullptr && tasks_.empty();
+  timers_.unschedule(*place);
+  const bool may_spin = ready_.empty() && tasks_.empty();
   for (;;) {
     place->turning = true;
     place->turner = std::this_thread::get_id();
@@ -278,9 +255,9 @@ void ThreadPool::State::take_turn(std::unique_lock<std::mutex>& lock,
     lock.lock();
     // The job's end is a reason for a turn: take it, unless it is another's or others are waiting.
     if (!place->engine || stopped_) return;
-    if (place->turning || place->ready || first_ready_ != nullptr || !tasks_.empty())
+    if (place->turning || place->ready || !ready_.empty() || !tasks_.empty())
       return make_ready(*place);
-    unschedule(*place);
+    timers_.unschedule(*place);
   }
 }
 
@@ -292,8 +269,7 @@ void ThreadPool::State::stop() noexcept {
     stopped_ = true;
     places.swap(places_);
     unrun.swap(tasks_);
-    first_ready_ = nullptr;
-    for (Place* place : timers_) place->heap_index = none;
+    ready_.clear();
     timers_.clear();
   }
   wake_.notify_all();
@@ -319,44 +295,8 @@ void ThreadPool::State::abandon() noexcept {
 }
 
 void ThreadPool::State::schedule(Place& place, TimePoint next) {
-  place.next = next;
-  if (next == never) return unschedule(place);
-  if (place.heap_index == none) {
-    place.heap_index = timers_.size();
-    timers_.push_back(&place);
-  }
-  sift(place.heap_index);
-  if (timers_.front() == &place) wake_one();  // a sleeper may sleep too long
-}
-
-void ThreadPool::State::unschedule(Place& place) {
-  if (place.heap_index == none) return;
-  const std::size_t hole = std::exchange(place.heap_index, none);
-  Place* last = timers_.back();
-  timers_.pop_back();
-  if (last == &place) return;
-  timers_[hole] = last;
-  last->heap_index = hole;
-  sift(hole);
-}
-
-/// Moves the place at i up or down to where it belongs.
-void ThreadPool::State::sift(std::size_t i) {
-  const auto swap = [&](std::size_t a, std::size_t b) {
-    std::swap(timers_[a], timers_[b]);
-    timers_[a]->heap_index = a;
-    timers_[b]->heap_index = b;
-  };
-  for (; i > 0 && timers_[i]->next < timers_[(i - 1) / 2]->next; i = (i - 1) / 2)
-    swap(i, (i - 1) / 2);
-  for (;;) {
-    std::size_t least = i;
-    for (const std::size_t child : {2 * i + 1, 2 * i + 2})
-      if (child < timers_.size() && timers_[child]->next < timers_[least]->next) least = child;
-    if (least == i) return;
-    swap(i, least);
-    i = least;
-  }
+  timers_.schedule(place, next);
+  if (timers_.first() == &place) wake_one();  // a sleeper may sleep too long
 }
 
 ThreadPool::ThreadPool(ThreadPoolOptions options) {

@@ -14,6 +14,7 @@
 #include "core/fork.hpp"
 #include "core/room_sleepers.hpp"
 #include "delivery/settlement.hpp"
+#include "eviction.hpp"
 #include "queue/lanes.hpp"
 #include "queue/thread_lanes.hpp"
 #include "stream_options.hpp"
@@ -106,8 +107,6 @@ class StreamCore final : public LaneHome, public ForkAware {
     return lanes.quiet();
   }
 
-  /// Drops the oldest item that is in no window, if it was stamped before that; false if not.
-  bool drop_oldest(Lane<T>* own, DropCause cause, TimePoint stamped_before);
   /// How many of those who sleep for room are to be woken, when the token is free again.
   [[nodiscard]] std::size_t sleepers_due() noexcept {
     if (!sleepers.any()) return 0;
@@ -116,10 +115,10 @@ class StreamCore final : public LaneHome, public ForkAware {
     return static_cast<std::size_t>(std::max<std::int64_t>(room.left(), 1));
   }
   /// Drops what is overdue. Returns when the next item will be, or never.
-  TimePoint expire(TimePoint now);
+  TimePoint expire(TimePoint now) {
+    return expires() ? eviction_.expire(now, options_.expire_after) : never;
+  }
   [[nodiscard]] Stats snapshot();
-  /// Arrival of the oldest pending item; never without one. On stamped streams.
-  [[nodiscard]] TimePoint oldest_stamp();
   /// Tells acknowledgements and errors; the token must be free.
   void after();
 
@@ -158,6 +157,7 @@ class StreamCore final : public LaneHome, public ForkAware {
   const std::uint64_t id = ThreadLanes::next_id();
 
  private:
+  Eviction<T> eviction_{lanes, backlog, settlement};
   std::uint64_t told_stuck_ = 0;
   std::atomic<bool> closed_{false};
   std::atomic<bool> over_{false};
@@ -165,60 +165,14 @@ class StreamCore final : public LaneHome, public ForkAware {
 };
 
 template <class T>
-bool StreamCore<T>::drop_oldest(Lane<T>* own, DropCause cause, TimePoint stamped_before) {
-  lanes.refresh();
-  const auto overdue = [&](ItemSlots<T>& slots, std::size_t slot) {
-    return slots.stamp(slot) < stamped_before;
-  };
-  const auto drop = [&](ItemSlots<T>& slots, std::size_t slot) {
-    settlement.settle(slots, slot, 1, Outcome::dropped, nullptr, cause);
-  };
-  if (ItemBuffer<T>* oldest = backlog.oldest()) {
-    const std::size_t slot = oldest->slot(0);
-    if (!overdue(oldest->slots(), slot)) return false;
-    drop(oldest->slots(), slot);
-    oldest->slots().destroy(slot, 1);
-    backlog.forget_oldest(*oldest);
-    return true;
-  }
-  Lane<T>* lane = lanes.oldest(own);
-  if (lane == nullptr) return false;
-  auto [slots, slot] = lane->front_slot();
-  if (!overdue(slots, slot)) return false;
-  drop(slots, slot);
-  lanes.pop(*lane);
-  return true;
-}
-
-template <class T>
 bool StreamCore<T>::drop_oldest_for(Lane<T>& lane) {
   bool dropped;
   {
     std::lock_guard lock(token);
-    dropped = drop_oldest(&lane, DropCause::oldest, never);
+    dropped = eviction_.drop_oldest(&lane, DropCause::oldest, never);
   }
   after();
   return dropped;
-}
-
-template <class T>
-TimePoint StreamCore<T>::expire(TimePoint now) {
-  if (!expires()) return never;
-  const TimePoint overdue = now < TimePoint::min() + options_.expire_after
-                                ? TimePoint::min()
-                                : now - options_.expire_after;
-  // An item is overdue when it has waited for expire_after: stamp + expire_after <= now.
-  while (drop_oldest(nullptr, DropCause::expired, later(overdue, Duration{1}))) {
-  }
-  const TimePoint oldest = oldest_stamp();
-  return oldest == never ? never : later(oldest, options_.expire_after);
-}
-
-template <class T>
-TimePoint StreamCore<T>::oldest_stamp() {
-  if (ItemBuffer<T>* buffer = backlog.oldest()) return buffer->slots().stamp(buffer->slot(0));
-  if (Lane<T>* lane = lanes.oldest(nullptr)) return lane->front_stamp();
-  return never;
 }
 
 template <class T>
@@ -254,7 +208,7 @@ Stats StreamCore<T>::snapshot() {
   stats.offered = stats.accepted + stats.refused();
   stats.bytes = room.bytes();
   if (backlog.stamped)
-    if (const TimePoint oldest = oldest_stamp(); oldest != never)
+    if (const TimePoint oldest = eviction_.oldest_stamp(); oldest != never)
       stats.oldest_pending = std::max(clock.now() - oldest, Duration::zero());
   return stats;
 }
@@ -293,9 +247,7 @@ void StreamCore<T>::after() {
 template <class T>
 bool StreamCore<T>::drop_unclaimed() {
   std::lock_guard lock(token);
-  lanes.refresh();
-  while (drop_oldest(nullptr, DropCause::unclaimed, never)) {
-  }
+  eviction_.drop_all(DropCause::unclaimed);
   return lanes.drained();
 }
 

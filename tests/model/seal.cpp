@@ -40,7 +40,7 @@ struct CloseACell : rl::test_suite<CloseACell, 3> {
 
   void after() {
     queue->lanes.refresh();
-    if (lane->waiting() > 0) RL_ASSERT(lane->front_stamp() >= last);
+    if (lane->waiting() > 0) RL_ASSERT(lane->reader().front_stamp() >= last);
     queue->sweep();
     RL_ASSERT(queue->swept == items);
     queue.reset();

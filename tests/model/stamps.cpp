@@ -37,7 +37,7 @@ struct SwitchedOn : rl::test_suite<SwitchedOn, 3> {
 
   void after() {
     queue->lanes.refresh();
-    if (held && lane->waiting() > 0) RL_ASSERT(lane->front_stamp() != TimePoint{});
+    if (held && lane->waiting() > 0) RL_ASSERT(lane->reader().front_stamp() != TimePoint{});
     queue->sweep();
     RL_ASSERT(queue->swept == 5);
     queue.reset();

@@ -291,7 +291,7 @@ CloseResult<T> EngineCore<T>::finish() {
   flights_.give_up(hand_back);
   former_.take_rest(settle_pending);
   while (Lane<T>* lane = core_->lanes.oldest(nullptr)) {
-    auto [slots, slot] = lane->front_slot();
+    auto [slots, slot] = lane->reader().front();
     settle_pending(slots, slot);
     core_->lanes.pop(*lane);
   }

@@ -12,10 +12,10 @@
 #include "../delivery/batch.hpp"
 #include "../delivery/ending.hpp"
 #include "../stream_core.hpp"
-#include "attempt.hpp"
 #include "emitter_handle.hpp"
 #include "judge.hpp"
 #include "meters.hpp"
+#include "runner.hpp"
 
 namespace microbatch::detail {
 
@@ -168,35 +168,8 @@ class Flights {
     return false;
   }
 
-  /// Without the token: the callback, and the put where no other window has to go first.
-  void run(Batch<T>& batch, const std::stop_token& stop) noexcept {
-    const InsideCallback inside(&core_);
-    batch.call_error = batch.put_error = nullptr;
-    const Attempt<T> attempt(core_, rules_.on_window, batch);
-    if (batch.next == Batch<T>::Next::call) {
-      batch.rejections.clear();
-      if (batch.meter != nullptr && batch.part_number == 0 && batch.part.attempts == 1)
-        batch.meter->waited(batch.items, batch.info.emitted_at);
-      try {
-        Window<T> window(batch.span(batch.part), batch.info, batch.part_number, batch.part.attempts,
-                         batch.rejections, stop, batch.slots(), batch.items.slot(batch.part.begin));
-        const CallTime time(batch.meter, core_.clock);
-        handler_->call(window, *batch.result);
-      } catch (...) {
-        batch.call_error = std::current_exception();
-      }
-      judge_.classify(batch);
-      if (batch.call_error || !handler_->has_sink()) return;
-      try {
-        batch.puts.start(handler_->count(*batch.result), batch.part.size(), batch.rejections);
-      } catch (...) {
-        batch.call_error = std::current_exception();
-        return;
-      }
-      if (rules_.order == Order::committed_in_order) return;
-    }
-    if (handler_->has_sink()) put(batch);
-  }
+  /// Without the token.
+  void run(Batch<T>& batch, const std::stop_token& stop) noexcept { runner_.run(batch, stop); }
 
   void complete(Batch<T>& batch, TimePoint now) {
     refused_ = false;
@@ -273,20 +246,6 @@ class Flights {
   }
 
  private:
-  void put(Batch<T>& batch) noexcept {
-    try {
-      batch.puts.put(
-          [&](PutPlan::Run run) { return handler_->put(*batch.result, run.from, run.n); });
-    } catch (...) {
-      batch.put_error = std::current_exception();
-    }
-    try {
-      if (!batch.puts.failed().empty()) judge_.sort_out(batch);
-    } catch (...) {  // out of memory: all of them are put again
-      if (!batch.put_error) batch.put_error = std::current_exception();
-    }
-  }
-
   [[nodiscard]] std::size_t slots() const noexcept {
     return rules_.order == Order::sequential ? 1 : rules_.max_in_flight;
   }
@@ -336,6 +295,7 @@ class Flights {
   EmitterHandle<T>& emitter_;
   const Rules rules_;
   Judge<T> judge_;
+  const Runner<T> runner_{core_, *handler_, judge_, rules_.on_window, rules_.order};
   Ending<T> ending_{core_.settlement};
   Meters meters_;
 

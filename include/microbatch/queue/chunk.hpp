@@ -54,7 +54,12 @@ class ChunkPool {
     }
   }
 
+  /// Per chunk: a power of two.
   [[nodiscard]] std::size_t slots() const noexcept { return slots_; }
+  /// Where a lane's position lies in its chunk.
+  [[nodiscard]] std::size_t slot(std::uint64_t position) const noexcept {
+    return static_cast<std::size_t>(position) & (slots_ - 1);
+  }
 
   [[nodiscard]] Chunk<T>* take() {
     // acquire: with give(), the chunk's slots are ours, and `below` is what its giver wrote.

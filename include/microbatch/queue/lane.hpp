@@ -9,13 +9,13 @@
 #include <utility>
 
 #include "../core/acknowledgement.hpp"
-#include "../core/backlog.hpp"
 #include "../core/clock.hpp"
 #include "../core/item.hpp"
 #include "../core/prefetch.hpp"
 #include "../core/room.hpp"
 #include "chunk.hpp"
 #include "lane_gate.hpp"
+#include "lane_reader.hpp"
 #include "wake.hpp"
 
 namespace microbatch::detail {
@@ -42,7 +42,7 @@ struct LaneShared {
 /// One producer's queue: a chain of chunks between a single writer and the consumer. Lanes outlive
 /// their producers: an ended producer's lane, with whatever is still in it, goes to the next one.
 ///
-/// Threads: push* and refill by the lane's producer; the consumer's part by whoever holds the
+/// Threads: push* and refill by the lane's producer; reader(), arm and seal by whoever holds the
 /// stream's token; revoke, reclaim and close by anybody.
 /// Errors: a constructor of T that throws comes out of push; nothing was published then.
 template <class T>
@@ -50,10 +50,11 @@ class Lane {
  public:
   enum class Refill : std::uint8_t { ready, no_room, closed };
 
-  explicit Lane(const LaneShared<T>& shared) : shared_(shared), gate_(shared.asymmetric) {}
+  explicit Lane(const LaneShared<T>& shared)
+      : shared_(shared), gate_(shared.asymmetric), reader_(shared.chunks) {}
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
-  ~Lane() { destroy(); }
+  ~Lane() { reader_.drop_all(gate_.tail()); }
 
   // The producer.
 
@@ -94,7 +95,7 @@ class Lane {
       return false;
     }
     auto& slots = write_->slots;
-    const std::size_t slot = slot_of(gate_.next());
+    const std::size_t slot = shared_.chunks.slot(gate_.next());
     try {
       slots.set(slots.weights, slot, luggage.weight);
       if (luggage.origin != nullptr) slots.set(slots.origins, slot, *luggage.origin);
@@ -203,57 +204,15 @@ class Lane {
   // Whoever holds the token.
 
   [[nodiscard]] std::uint64_t accepted() const noexcept { return gate_.tail(); }
-  [[nodiscard]] std::uint64_t head() const noexcept { return head_; }
   [[nodiscard]] std::size_t waiting() const noexcept {
-    return static_cast<std::size_t>(gate_.tail() - head_);
+    return static_cast<std::size_t>(gate_.tail() - reader_.head());
   }
+  [[nodiscard]] const LaneReader<T>& reader() const noexcept { return reader_; }
+  [[nodiscard]] LaneReader<T>& reader() noexcept { return reader_; }
   void arm(std::uint64_t at) noexcept { gate_.arm(at); }
   void seal() noexcept { gate_.seal(); }
 
-  /// The front item, if there is one published below `tail`.
-  [[nodiscard]] T* front(std::uint64_t tail) noexcept {
-    return head_ < tail ? read_chunk().slots.at(slot_of(head_)) : nullptr;
-  }
-  [[nodiscard]] TimePoint front_stamp() noexcept {
-    return read_chunk().slots.stamp(slot_of(head_));
-  }
-
-  /// Moves up to n items published below `tail`, and stamped before `before`, into the backlog;
-  /// `taken` counts them as they go, also where memory runs out on the way.
-  std::size_t sweep(Backlog<T>& into, std::uint64_t tail, std::size_t n, TimePoint before,
-                    std::uint64_t& taken) {
-    std::size_t swept = 0;
-    while (head_ < tail && swept < n) {
-      Chunk<T>& chunk = read_chunk();
-      const std::size_t slot = slot_of(head_);
-      std::size_t run = std::min(
-          {n - swept, static_cast<std::size_t>(tail - head_), shared_.chunks.slots() - slot});
-      if (before != never) run = earlier(chunk.slots, slot, run, before);
-      if (run == 0) break;
-      into.take_in(chunk.slots, slot, run);
-      head_ += run;
-      taken += run;
-      swept += run;
-    }
-    return swept;
-  }
-
-  /// The slot of the front item, for those who settle it in place; then pop().
-  struct Front {
-    ItemSlots<T>& slots;
-    std::size_t slot;
-  };
-  [[nodiscard]] Front front_slot() noexcept { return {read_chunk().slots, slot_of(head_)}; }
-  void pop() noexcept {
-    read_->slots.destroy(slot_of(head_), 1);
-    read_->slots.blank(slot_of(head_), 1);
-    ++head_;
-  }
-
  private:
-  [[nodiscard]] std::size_t slot_of(std::uint64_t position) const noexcept {
-    return static_cast<std::size_t>(position) & (shared_.chunks.slots() - 1);
-  }
   /// Where the producer's next items go.
   [[nodiscard]] T* place(std::uint64_t position) const noexcept {
     return reinterpret_cast<T*>(base_ + position * sizeof(T));
@@ -304,7 +263,7 @@ class Lane {
   [[nodiscard, gnu::noinline]] bool publish_stamped(std::size_t n, TimePoint arrived) {
     if (arrived != TimePoint{}) return publish_arrived(arrived);
     const std::uint64_t at = gate_.next();
-    TimePoint* stamps = write_->slots.stamps.get() + slot_of(at);
+    TimePoint* stamps = write_->slots.stamps.get() + shared_.chunks.slot(at);
     do {
       if (gate_.is_sealed()) gate_.unseal();
       std::fill_n(stamps, n, shared_.clock.now());
@@ -316,7 +275,7 @@ class Lane {
   /// front of it, nor in a time that a seal has closed.
   [[nodiscard]] bool publish_arrived(TimePoint arrived) {
     const std::uint64_t at = gate_.next();
-    TimePoint& stamp = write_->slots.stamps.get()[slot_of(at)];
+    TimePoint& stamp = write_->slots.stamps.get()[shared_.chunks.slot(at)];
     do {
       if (gate_.is_sealed()) {
         gate_.unseal();
@@ -334,7 +293,7 @@ class Lane {
       if (write_ != nullptr)
         write_->next = fresh;
       else
-        first_ = fresh;
+        reader_.start(fresh);
       write_ = fresh;
       // So that base_ and a position make a place; it may point outside of anything.
       base_ = reinterpret_cast<std::uintptr_t>(write_->slots.at(0)) - chunk_end_ * sizeof(T);
@@ -346,39 +305,6 @@ class Lane {
   void open() noexcept {
     gate_.set_limit(std::min(granted(), chunk_end_),
                     shared_.short_way && !stamped_.load(std::memory_order_relaxed));
-  }
-
-  /// The chunk in which head_ stands; the one before it goes back to the pool. Only with head_ <
-  /// tail.
-  [[nodiscard]] Chunk<T>& read_chunk() noexcept {
-    if (read_ == nullptr) {
-      read_ = first_;
-      read_end_ = shared_.chunks.slots();
-    } else if (head_ == read_end_) {
-      Chunk<T>* next = read_->next;
-      shared_.chunks.give(read_);
-      read_ = next;
-      read_end_ += shared_.chunks.slots();
-    }
-    return *read_;
-  }
-
-  [[nodiscard]] static std::size_t earlier(ItemSlots<T>& slots, std::size_t slot, std::size_t n,
-                                           TimePoint before) noexcept {
-    const TimePoint* stamps = slots.stamps.get();
-    if (stamps == nullptr) return n;
-    return static_cast<std::size_t>(std::lower_bound(stamps + slot, stamps + slot + n, before) -
-                                    (stamps + slot));
-  }
-
-  void destroy() noexcept {
-    const std::uint64_t tail = gate_.tail();
-    while (head_ < tail) {
-      (void)read_chunk();
-      pop();
-    }
-    for (Chunk<T>* chunk = read_ != nullptr ? read_ : first_; chunk != nullptr;)
-      shared_.chunks.give(std::exchange(chunk, chunk->next));
   }
 
   LaneShared<T> shared_;
@@ -396,11 +322,7 @@ class Lane {
   std::uint64_t chunk_end_ = 0;       // the producer reads it without the lock: it alone writes it
   bool closed_ = false;
 
-  // The consumer's. first_ is published by the first item's tail.
-  Chunk<T>* first_ = nullptr;
-  alignas(cache_line) Chunk<T>* read_ = nullptr;
-  std::uint64_t head_ = 0;
-  std::uint64_t read_end_ = 0;
+  LaneReader<T> reader_;
 };
 
 }  // namespace microbatch::detail

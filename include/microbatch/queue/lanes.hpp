@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lane.hpp"
+#include "lane_alarm.hpp"
 #include "lane_marks.hpp"
 
 namespace microbatch::detail {
@@ -134,11 +135,9 @@ class Lanes {
     std::lock_guard lock(mutex_);
     const std::size_t count = lanes_.size();
     view_.reserve(count);  // all memory first: out of it, nothing has changed
-    before_.resize(count);
-    recent_.resize(count);
     tails_.resize(count);
     marks_.resize(count);
-    armed_.reserve(count);
+    alarm_.reserve(count);
     for (std::size_t i = view_.size(); i < count; ++i) view_.push_back(lanes_[i].get());
   }
 
@@ -172,7 +171,7 @@ class Lanes {
   /// Everything that was published at the last mark() has left the lanes.
   [[nodiscard]] bool passed_marks() const noexcept {
     for (std::size_t i = 0; i < view_.size(); ++i)
-      if (view_[i]->head() < marks_[i]) return false;
+      if (view_[i]->reader().head() < marks_[i]) return false;
     return true;
   }
   [[nodiscard]] std::size_t count() const noexcept { return view_.size(); }
@@ -194,50 +193,16 @@ class Lanes {
     for (Lane<T>* lane : view_) lane->seal();
   }
 
-  /// Rings, at the latest, when `wanted` items wait in the lanes: lanes that were active share what
-  /// is missing, an idle one reports its first item. The shares, each less one, add up to less than
-  /// what is missing, so no total of `wanted` is reached in silence. Follow with barrier()
-  /// and asleep(). False when so many are waiting already.
+  /// Rings, at the latest, when `wanted` items wait in the lanes; see LaneAlarm. False when so many
+  /// are waiting already. Follow with barrier() and asleep().
   [[nodiscard]] bool arm(std::uint64_t wanted) noexcept {
-    std::uint64_t published = 0;
-    std::uint64_t active = 0;
-    for (std::size_t i = 0; i < view_.size(); ++i) {
-      tails_[i] = view_[i]->accepted();
-      published += tails_[i];
-      active += tails_[i] != before_[i] ? 1 : 0;
-    }
-    if (published - taken_ >= wanted) return false;
-    const std::uint64_t missing = wanted - (published - taken_);
-    const std::uint64_t share = 1 + (missing - 1) / std::max<std::uint64_t>(1, active);
-    armed_.resize(view_.size());
-    for (std::size_t i = 0; i < view_.size(); ++i) {
-      armed_[i] = tails_[i] + (tails_[i] != before_[i] ? share : 1);
-      view_[i]->arm(armed_[i]);
-    }
-    return true;
+    return alarm_.arm(view_, taken_, wanted);
   }
-  /// After arm() and barrier(): nobody was armed too late, and what is waiting is less than
-  /// `wanted`. (A lane that passed its share before it could see it has not rung.)
   [[nodiscard]] bool asleep(std::uint64_t wanted) {
     refresh();
-    std::uint64_t published = 0;
-    for (std::size_t i = 0; i < view_.size(); ++i) {
-      const std::uint64_t tail = view_[i]->accepted();
-      if (i < armed_.size() && tail >= armed_[i]) return false;
-      published += tail;
-    }
-    return published - taken_ < wanted;
+    return alarm_.asleep(view_, taken_, wanted);
   }
-  /// The engine sleeps for `wanted` now. That is less each time, until a window has left: then a
-  /// round ends. Active is whoever came in this round or in the last, for a ring that is answered
-  /// at once sees one lane move.
-  void mark_round(std::uint64_t wanted) noexcept {
-    if (wanted >= slept_for_) {
-      before_.swap(recent_);
-      recent_ = tails_;
-    }
-    slept_for_ = wanted;
-  }
+  void mark_round(std::uint64_t wanted) noexcept { alarm_.mark_round(wanted); }
   void disarm() noexcept {
     for (Lane<T>* lane : view_) lane->arm(LaneGate::nobody);
   }
@@ -250,7 +215,7 @@ class Lanes {
     Lane<T>* best = nullptr;
     for (Lane<T>* lane : view_) {
       if (lane->waiting() == 0) continue;
-      if (best == nullptr || (stamped_ ? lane->front_stamp() < best->front_stamp()
+      if (best == nullptr || (stamped_ ? lane->reader().front_stamp() < best->reader().front_stamp()
                                        : lane->waiting() > best->waiting()))
         best = lane;
     }
@@ -258,7 +223,7 @@ class Lanes {
   }
   /// Takes the front item out of a lane; its slots were settled in place.
   void pop(Lane<T>& lane) noexcept {
-    lane.pop();
+    lane.reader().pop();
     ++taken_;
   }
 
@@ -288,8 +253,8 @@ class Lanes {
       TimePoint first = never;
       TimePoint second = never;
       for (std::size_t i = 0; i < view_.size(); ++i) {
-        if (view_[i]->head() >= tails_[i]) continue;
-        const TimePoint stamp = view_[i]->front_stamp();
+        if (view_[i]->reader().head() >= tails_[i]) continue;
+        const TimePoint stamp = view_[i]->reader().front_stamp();
         if (oldest == view_.size() || stamp < first) {
           second = first;
           first = stamp;
@@ -301,7 +266,8 @@ class Lanes {
       into.next_arrival = first;
       if (oldest == view_.size() || swept == n) return swept;
       if (first >= before) {
-        for (std::size_t i = 0; i < view_.size(); ++i) left_behind_ += tails_[i] - view_[i]->head();
+        for (std::size_t i = 0; i < view_.size(); ++i)
+          left_behind_ += tails_[i] - view_[i]->reader().head();
         return swept;
       }
       // Up to the runner-up's first item, which is then the oldest (ties go to the lower lane).
@@ -313,20 +279,21 @@ class Lanes {
   std::size_t take(Backlog<T>& into, Lane<T>& lane, std::uint64_t tail, std::size_t n,
                    TimePoint until) {
     if (!between_.any()) [[likely]]
-      return lane.sweep(into, tail, n, until, taken_);
-    const std::uint64_t head = lane.head();
+      return lane.reader().sweep(into, tail, n, until, taken_);
+    const std::uint64_t head = lane.reader().head();
     const std::uint64_t at = into.end_position();
-    const std::size_t swept = lane.sweep(into, tail, n, until, taken_);
+    const std::size_t swept = lane.reader().sweep(into, tail, n, until, taken_);
     place_marks(lane, head, at, into);
     return swept;
   }
   /// Marks of lanes that the sweep had nothing to take from.
   void take_marks(Backlog<T>& into) {
-    for (const Lane<T>* lane : view_) place_marks(*lane, lane->head(), into.end_position(), into);
+    for (const Lane<T>* lane : view_)
+      place_marks(*lane, lane->reader().head(), into.end_position(), into);
   }
   /// Those between what has been swept of a lane since `head`, and now stands from `at` on.
   void place_marks(const Lane<T>& lane, std::uint64_t head, std::uint64_t at, Backlog<T>& into) {
-    between_.place(&lane, head, lane.head(), at, into.marks);
+    between_.place(&lane, head, lane.reader().head(), at, into.marks);
     if (!into.keeps_marks) into.marks.clear();
   }
 
@@ -345,15 +312,12 @@ class Lanes {
 
   // The token's.
   std::vector<Lane<T>*> view_;
-  std::vector<std::uint64_t> before_;  // what was published when the last round began
-  std::vector<std::uint64_t> recent_;  // ... and this one
-  std::vector<std::uint64_t> tails_;
-  std::vector<std::uint64_t> marks_;
-  std::vector<std::uint64_t> armed_;
+  LaneAlarm<T> alarm_;
+  std::vector<std::uint64_t> tails_;  // at the last sweep by arrival
+  std::vector<std::uint64_t> marks_;  // ... and at the last mark()
   std::size_t turn_ = 0;
   std::uint64_t taken_ = 0;
   std::uint64_t left_behind_ = 0;
-  std::uint64_t slept_for_ = 0;  // what was wanted at the last mark_round()
 };
 
 }  // namespace microbatch::detail
