@@ -151,7 +151,8 @@ struct ComputedFlow {
 template <class T, class... I, class E, class G>
   requires is_aggregate<G>
 auto operator|(WindowedFlow<Flow<T, I...>, E> windowed, G g) {
-  auto [emitter, work] = AggregateWork<G>{std::move(g)}.template bind<T>(windowed.emitter);
+  auto [emitter, work] =
+      AggregateWork<G>{std::move(g)}.template bind<T, (... || I::commits)>(windowed.emitter);
   return ComputedFlow<T, Flow<T, I...>, decltype(emitter), decltype(work)>{
       std::move(windowed.flow), std::move(emitter), std::move(work)};
 }

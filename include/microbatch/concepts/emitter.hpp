@@ -91,6 +91,15 @@ concept NarrowingEmitter = requires { requires E::narrows; };
 template <class E>
 concept MarkTakingEmitter = requires { requires E::takes_marks; };
 
+/// One that learns nothing from what it sees: a const window_ready, and nothing else that could.
+/// One of them serves all keys.
+template <class E, class T>
+concept StatelessEmitter =
+    !QueryingEmitter<E, T> && !EmitObserver<E, T> && !CommitObserver<E, T> && !UndoObserver<E, T> &&
+    requires(const E& emitter, Pending<T>& pending, TimePoint now) {
+      { emitter.window_ready(pending, now) } -> std::same_as<Readiness>;
+    };
+
 template <class E>
 consteval Combines combines_as() {
   if constexpr (requires { E::combines; })

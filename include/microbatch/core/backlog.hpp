@@ -87,14 +87,28 @@ class Backlog {
     renumber(before);
   }
 
-  void route_front(BucketId id, std::size_t n) {
-    auto& to = bucket(id);
-    const std::size_t before = to.size();
-    to.append(front, 0, n, lost_);
-    if (before == 0) note_front(id);
-    bucketed += to.size() - before;
-    front.forget_front(n);
-    first += n;
+  /// Moves the first items of the front part, the i-th to the end of bucket to[i].
+  void route_front(std::span<const BucketId> to) {
+    struct Routed {  // also where memory ran out on the way
+      Backlog& backlog;
+      std::size_t n = 0;
+      ~Routed() {
+        backlog.front.forget_front(n);
+        backlog.first += n;
+      }
+    } routed{*this};
+    while (routed.n < to.size()) {
+      const BucketId id = to[routed.n];
+      std::size_t run = 1;
+      while (routed.n + run < to.size() && to[routed.n + run] == id) ++run;
+      auto& into = bucket(id);
+      const std::size_t before = into.size();
+      if (run == 1) walk_ahead(to.subspan(routed.n));
+      if (run > 1 || !into.append_bare(front, routed.n)) into.append(front, routed.n, run, lost_);
+      if (before == 0) note_front(id);
+      bucketed += into.size() - before;
+      routed.n += run;
+    }
   }
   void merge(BucketId from, BucketId into) {
     auto& source = bucket(from);
@@ -110,6 +124,7 @@ class Backlog {
     if (!spare_.empty()) {
       const BucketId id = spare_.back();
       spare_.pop_back();
+      if (bucket(id).capacity() > small) --large_spares_;
       gone[static_cast<std::size_t>(id)] = 0;
       return id;
     }
@@ -119,7 +134,12 @@ class Backlog {
     return static_cast<BucketId>(buckets.size() - 1);
   }
   void close_bucket(BucketId id) {
-    if (bucket(id).capacity() > kept) bucket(id) = ItemBuffer<T>();
+    if (bucket(id).capacity() > small) {
+      if (large_spares_ < most_large_spares)
+        ++large_spares_;
+      else
+        bucket(id) = ItemBuffer<T>();
+    }
     spare_.push_back(id);
   }
 
@@ -168,13 +188,23 @@ class Backlog {
   bool stamped = false;
 
  private:
-  static constexpr std::size_t kept = 16;  // slots that a closed bucket keeps for the next one
+  // A closed bucket keeps its memory for the next one if that is little; a few, if it is much.
+  static constexpr std::size_t small = 16;
+  static constexpr std::size_t most_large_spares = 4;
 
   /// The items in front no longer stand where their positions said: give them fresh ones.
   void renumber(std::size_t positions_used) noexcept {
     first += positions_used;
     ++renumbered;
     for (PlacedMark& placed : marks) placed.position = end_position();  // later, never earlier
+  }
+  /// Of many buckets few are in a cache: fetches the end of those whose turn comes soon.
+  void walk_ahead(std::span<const BucketId> to) noexcept {
+    constexpr std::size_t step = 6;
+    if (to.size() <= 3 * step) return;
+    __builtin_prefetch(&bucket(to[3 * step]));
+    bucket(to[2 * step]).fetch_slots();
+    bucket(to[step]).fetch_end();
   }
   /// The stamp of a bucket's first item (without stamps, all are alike); never where it is empty.
   [[nodiscard]] TimePoint first_of(std::size_t i) const noexcept {
@@ -198,6 +228,7 @@ class Backlog {
   Lost lost_;
   FirstInLine fronts_;
   std::vector<BucketId> spare_;
+  std::size_t large_spares_ = 0;
   std::vector<bool> gone_;
   ItemBuffer<T> rest_;
 };

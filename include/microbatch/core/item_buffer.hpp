@@ -59,6 +59,14 @@ class ItemBuffer {
   bool append(ItemBuffer& from, std::size_t i, std::size_t n, Lost&& lost) {
     return append(*from.slots_, from.begin_ + i, n, lost);
   }
+  /// append() of one item that has room and carries nothing. False where it is not as simple.
+  [[nodiscard]] bool append_bare(ItemBuffer& from, std::size_t i) noexcept {
+    if (slots_ == nullptr || end_ >= slots_->size() ||
+        !ItemSlots<T>::relocate_bare(*from.slots_, from.begin_ + i, *slots_, end_))
+      return false;
+    ++end_;
+    return true;
+  }
 
   /// Appends copies of n items of `from`, beginning at its i-th. Where a copy throws, those before
   /// it are not here either.
@@ -70,6 +78,12 @@ class ItemBuffer {
     reserve(size() + n, lost);
     ItemSlots<T>::copy(*from.slots_, from.begin_ + i, *slots_, end_, n);
     end_ += n;
+  }
+
+  /// Hints, for who appends soon.
+  void fetch_slots() const noexcept { __builtin_prefetch(slots_.get()); }
+  void fetch_end() const noexcept {
+    if (slots_) __builtin_prefetch(slots_->at(end_), 1);
   }
 
   /// How many items fit without more memory, wherever they stand.

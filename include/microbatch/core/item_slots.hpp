@@ -110,6 +110,18 @@ class ItemSlots {
     return moved;
   }
 
+  /// relocate() of one item that carries nothing, where that cannot fail: false, and nothing has
+  /// happened, if this is not such a case.
+  static bool relocate_bare(ItemSlots& from, std::size_t i, ItemSlots& to, std::size_t j) noexcept {
+    if constexpr (std::is_trivially_copyable_v<T> || std::is_nothrow_move_constructible_v<T>) {
+      if (!from.is_bare() || !to.is_bare()) return false;
+      (void)move_items(from.items_ + i, to.items_ + j, 1);
+      return true;
+    } else {
+      return false;
+    }
+  }
+
   Column<TimePoint> stamps;
   Column<std::uint64_t> weights;
   Column<Origin> origins;
@@ -134,8 +146,11 @@ class ItemSlots {
 
   /// Items without any columns.
   [[nodiscard]] bool is_bare() const noexcept {
-    return stamps.get() == nullptr && weights.get() == nullptr && origins.get() == nullptr &&
-           acks.get() == nullptr;
+    return (address(stamps) | address(weights) | address(origins) | address(acks)) == 0;
+  }
+  template <class E>
+  [[nodiscard]] static std::uintptr_t address(const Column<E>& column) noexcept {
+    return reinterpret_cast<std::uintptr_t>(column.get());
   }
   /// All allocation first, so that running out of memory leaves every item where it was.
   void prepare(const ItemSlots& from) {

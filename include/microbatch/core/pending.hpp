@@ -81,9 +81,10 @@ class Pending {
   [[nodiscard]] BucketId open_bucket() { return backlog_->open_bucket(); }
   /// The bucket must be empty; its id may be given out again.
   void close_bucket(BucketId id) { backlog_->close_bucket(id); }
-  /// Moves the first item (or the first n) of the front part to the end of a bucket.
-  void route_front(BucketId id) { backlog_->route_front(id, 1); }
-  void route_front(BucketId id, std::size_t n) { backlog_->route_front(id, n); }
+  /// Moves the first item of the front part to the end of a bucket; or the first ones, the i-th to
+  /// the end of to[i].
+  void route_front(BucketId id) { backlog_->route_front({&id, 1}); }
+  void route_front(std::span<const BucketId> to) { backlog_->route_front(to); }
   /// Moves everything in one bucket to the end of another.
   void merge(BucketId from, BucketId into) { backlog_->merge(from, into); }
 

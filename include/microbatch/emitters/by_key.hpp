@@ -24,6 +24,9 @@ class KeyedWindows : private ByItem {
 
   KeyedWindows(KeyFn key, E emitter) : key_(std::move(key)), emitter_(std::move(emitter)) {}
 
+  [[nodiscard]] const KeyFn& key() const noexcept { return key_; }
+  [[nodiscard]] const E& each() const noexcept { return emitter_; }
+
   template <class T>
   Readiness window_ready(Pending<T>& pending, TimePoint now) {
     return of<T>().window_ready(pending, now);

@@ -53,18 +53,21 @@ class Combined {
     return all;
   }
   template <class T>
+    requires(false || ... || EmitObserver<Parts, T>)
   void on_emit(Draft<T>& draft, const Readiness& readiness) {
     for_each([&]<class P>(P& part) {
       if constexpr (EmitObserver<P, T>) part.on_emit(draft, readiness);
     });
   }
   template <class T>
+    requires(false || ... || CommitObserver<Parts, T>)
   void on_commit(Window<T>& window) {
     for_each([&]<class P>(P& part) {
       if constexpr (CommitObserver<P, T>) part.on_commit(window);
     });
   }
   template <class T>
+    requires(false || ... || UndoObserver<Parts, T>)
   void on_undo(Window<T>& window) {
     for_each([&]<class P>(P& part) {
       if constexpr (UndoObserver<P, T>) part.on_undo(window);
@@ -80,6 +83,10 @@ class Combined {
   template <class F>
   void for_each(F&& f) {
     std::apply([&](auto&... part) { (f(part), ...); }, parts_);
+  }
+  template <class F>
+  void for_each(F&& f) const {
+    std::apply([&](const auto&... part) { (f(part), ...); }, parts_);
   }
 
   std::tuple<Parts...> parts_;
@@ -102,8 +109,19 @@ class AnyOf : public Combined<Parts...> {
 
   template <class T>
   Readiness window_ready(Pending<T>& pending, TimePoint now) {
+    return ask(*this, pending, now);
+  }
+  template <class T>
+    requires(true && ... && StatelessEmitter<Parts, T>)
+  Readiness window_ready(Pending<T>& pending, TimePoint now) const {
+    return ask(*this, pending, now);
+  }
+
+ private:
+  template <class Self, class T>
+  static Readiness ask(Self& self, Pending<T>& pending, TimePoint now) {
     Readiness whole;
-    this->for_each([&](auto& part) {
+    self.for_each([&](auto& part) {
       const Readiness verdict = part.window_ready(pending, now);
       narrow(whole, verdict, !verdict.ready);
       if (!verdict.ready) return;
@@ -126,11 +144,22 @@ class AllOf : public Combined<Parts...> {
 
   template <class T>
   Readiness window_ready(Pending<T>& pending, TimePoint now) {
+    return ask(*this, pending, now);
+  }
+  template <class T>
+    requires(true && ... && StatelessEmitter<Parts, T>)
+  Readiness window_ready(Pending<T>& pending, TimePoint now) const {
+    return ask(*this, pending, now);
+  }
+
+ private:
+  template <class Self, class T>
+  static Readiness ask(Self& self, Pending<T>& pending, TimePoint now) {
     Readiness whole{.ready = true};
     bool any = false;
     std::size_t missing = 0;  // what the neediest part that waits for items alone waits for
     bool time_helps = false;
-    this->for_each([&](auto& part) {
+    self.for_each([&](auto& part) {
       const Readiness verdict = part.window_ready(pending, now);
       narrow(whole, verdict, !verdict.ready);
       if (verdict.ready) {

@@ -54,7 +54,7 @@ class KeyedState {
       Key& key = keys_[turn_];
       if (key.in_flight || !key.alive || pending.size(key.bucket) == 0) continue;
       chosen_ = turn_;
-      verdict_ = key.emitter.window_ready(view(pending, key, now), now);
+      verdict_ = emitter_of(key).window_ready(view(pending, key, now), now);
       verdict_.ready = false;
     }
     return {.ready = chosen_.has_value()};
@@ -101,17 +101,27 @@ class KeyedState {
   }
 
  private:
-  struct Key {
-    E emitter;
+  static constexpr bool has_state = !StatelessEmitter<E, T>;
+  struct None {
+    explicit None(const E&) noexcept {}
+  };
+  struct Key {  // there may be a million of them
+    [[no_unique_address]] std::conditional_t<has_state, E, None> emitter;
     TimePoint timer = never;  // the latest of its timers that counts
     BucketId bucket{};
     std::int32_t missing = 0;  // items until it is to be asked
-    bool alive = true;
-    bool changed = false;  // to be asked
-    bool ready = false;    // in line
-    bool in_flight = false;
-    bool idle = false;  // in idle_
+    bool alive : 1 = true;
+    bool changed : 1 = false;  // to be asked
+    bool ready : 1 = false;    // in line
+    bool in_flight : 1 = false;
+    bool idle : 1 = false;  // in idle_
   };
+  [[nodiscard]] auto& emitter_of(Key& key) noexcept {
+    if constexpr (has_state)
+      return key.emitter;
+    else
+      return std::as_const(prototype_);
+  }
   struct Timer {
     TimePoint at;
     std::uint32_t slot;
@@ -128,19 +138,9 @@ class KeyedState {
   // Items come.
 
   void take_in(Pending<T>& pending) {
-    std::size_t run = 0;  // items in front that go to the same bucket
-    BucketId to{};
-    const auto route = [&] {
-      if (run > 0) pending.route_front(to, run);
-      run = 0;
-    };
-    while (run < pending.size()) {
-      const BucketId bucket = place(pending, std::as_const(pending[run]));
-      if (run > 0 && bucket != to) route();
-      to = bucket;
-      ++run;
-    }
-    route();
+    to_.clear();
+    for (const T& item : pending.items()) to_.push_back(place(pending, item));
+    pending.route_front(to_);
   }
   BucketId place(Pending<T>& pending, const T& item) {
     try {
@@ -149,7 +149,8 @@ class KeyedState {
         return take_one(last_);
       }
       const auto [slot, is_new] = keys_.insert(std::forward<decltype(key)>(key), [&] {
-        return Key{.emitter = prototype_, .bucket = pending.open_bucket()};
+        return Key{.emitter = std::conditional_t<has_state, const E&, None>(prototype_),
+                   .bucket = pending.open_bucket()};
       });
       last_ = slot;
       return take_one(slot);
@@ -166,7 +167,9 @@ class KeyedState {
     return key.bucket;
   }
   void change(std::uint32_t slot) {
-    if (!std::exchange(keys_[slot].changed, true)) changed_.push_back(slot);
+    Key& key = keys_[slot];
+    if (!key.changed) changed_.push_back(slot);
+    key.changed = true;
   }
 
   // Keys are asked.
@@ -193,12 +196,11 @@ class KeyedState {
     key.changed = false;
     if (!key.alive || key.in_flight) return;
     if (pending.size(key.bucket) == 0) return rest(slot);
-    const Readiness verdict = key.emitter.window_ready(view(pending, key, now), now);
+    const Readiness verdict = emitter_of(key).window_ready(view(pending, key, now), now);
     if (verdict.error && !error_) error_ = verdict.error;
-    if (!verdict.ready)
-      wait(pending, slot, verdict);
-    else if (!std::exchange(key.ready, true))
-      ready_.push_back(slot);
+    if (!verdict.ready) return wait(pending, slot, verdict);
+    if (!key.ready) ready_.push_back(slot);
+    key.ready = true;
   }
   void wait(Pending<T>& pending, std::uint32_t slot, const Readiness& verdict) {
     Key& key = keys_[slot];
@@ -225,7 +227,7 @@ class KeyedState {
       const std::uint32_t slot = ready_.front();
       Key& key = keys_[slot];
       if (!key.ready) continue;
-      verdict_ = key.emitter.window_ready(view(pending, key, now), now);
+      verdict_ = emitter_of(key).window_ready(view(pending, key, now), now);
       if (!verdict_.ready) {
         key.ready = false;
         wait(pending, slot, verdict_);
@@ -261,7 +263,8 @@ class KeyedState {
   void rest(std::uint32_t slot) {
     Key& key = keys_[slot];
     key.ready = false;
-    if (!std::exchange(key.idle, true)) idle_.push_back(slot);
+    if (!key.idle) idle_.push_back(slot);
+    key.idle = true;
   }
   /// Some idle keys are kept, as many as there are busy ones, for they may come back.
   void forget_idle(Pending<T>& pending) {
@@ -284,6 +287,7 @@ class KeyedState {
   std::shared_ptr<std::atomic<bool>> retuned_;  // a limit has changed: all keys are asked
   KeyMap<K, Key> keys_;
   std::uint32_t last_ = KeyMap<K, Key>::none;  // the key of the last item: mostly that of the next
+  std::vector<BucketId> to_;                   // where the items in front go
   std::vector<std::uint32_t> changed_;
   std::vector<std::uint32_t> asking_;
   std::deque<std::uint32_t> ready_;

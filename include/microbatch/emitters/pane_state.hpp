@@ -75,22 +75,18 @@ class PaneState {
   // Items come.
 
   void take_in(Pending<T>& pending, TimePoint now) {
-    std::size_t run = 0;  // items in front that go to the same bucket
-    BucketId to{};
+    to_.clear();
     const auto route = [&] {
-      if (run > 0) pending.route_front(to, run);
-      run = 0;
+      pending.route_front(to_);
+      to_.clear();
     };
     const auto heed_marks = [&] {
-      if (pending.marks().empty() || !placing_.heed_marks(pending, run, now)) return;
+      if (pending.marks().empty() || !placing_.heed_marks(pending, to_.size(), now)) return;
       route();
       fire(pending);
     };
-    for (; heed_marks(), run < pending.size();) {
-      const BucketId bucket = place(pending, run, now);
-      if (run > 0 && bucket != to) route();
-      to = bucket;
-      ++run;
+    for (; heed_marks(), to_.size() < pending.size();) {
+      to_.push_back(place(pending, to_.size(), now));
       if (placing_.watermark.now() >= next_end_) {  // what follows meets another watermark
         route();
         fire(pending);
@@ -278,6 +274,7 @@ class PaneState {
   EventTime closings_until_ = EventTime::min();  // see PaneShape::closings
   EventTime next_end_ = EventTime::max();
 
+  std::vector<BucketId> to_;  // where the items in front go
   std::deque<Group> groups_;
   Exit<T, K> exit_;
 };

@@ -94,6 +94,8 @@ class HeldSource {
 template <class Held, class... Stages>
 struct Inlet {
   using In = typename Held::value_type;
+  /// The source is told when what it brought has ended.
+  static constexpr bool commits = CommittableSource<typename Held::Given, In>;
 
   Held source;
   Fused<Stages...> stages;
@@ -117,8 +119,7 @@ struct Inlet {
   }
   /// The source has committed so far.
   void commit(const Origin& last) {
-    if constexpr (!Held::is_range)
-      if constexpr (CommittableSource<typename Held::Given, In>) source.get().commit(last);
+    if constexpr (commits) source.get().commit(last);
   }
 
  private:

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "../operators/keyed_fold.hpp"
 #include "../operators/stages.hpp"
 #include "../pipeline.hpp"
 #include "inlet.hpp"
@@ -158,6 +159,11 @@ struct Branch {
   }
 };
 
+template <class Work>
+inline constexpr bool folding = false;
+template <class T, class G, class KeyFn>
+inline constexpr bool folding<KeyedFold<T, G, KeyFn>> = true;
+
 /// A whole flow. run() is for one call at a time.
 template <class T, class Inlets, class E, class Work, class Post, class Side, class S>
 class RunnableFlow {
@@ -176,6 +182,10 @@ class RunnableFlow {
   /// calling thread. Errors: what a source throws, after everything that was appended was drained;
   /// ConfigError for settings that cannot work, before anything runs.
   FlowResult<T> run(Options options = {}) {
+    if constexpr (folding<Work>) {  // cheap, and in an order that satisfies every other
+      options.consumer.order = Order::sequential;
+      options.consumer.max_in_flight = 0;
+    }
     if (Work::keeps_state && options.consumer.order != Order::sequential)
       throw ConfigError(
           "flow: hopping windows add up panes in order; expected ConsumerOptions.order = "

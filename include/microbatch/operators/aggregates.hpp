@@ -68,6 +68,11 @@ struct Bound<G, T> {
   static type make(G g) { return type{std::move(g.f)}; }
 };
 
+/// Numbers from a function that does not throw.
+template <class F, class T>
+inline constexpr bool adds_safely =
+    std::is_nothrow_invocable_v<F&, const T&> && std::is_arithmetic_v<ValueOf<F, T>>;
+
 template <class F>
 struct Sum {
   F f;
@@ -78,7 +83,7 @@ struct Sum {
     using V = ValueOf<F, T>;
     F f;
     [[nodiscard]] V empty() const { return V{}; }
-    void add(V& all, const T& item) { all += std::invoke(f, item); }
+    void add(V& all, const T& item) noexcept(adds_safely<F, T>) { all += std::invoke(f, item); }
     void merge(V& all, V&& other) const { all += std::move(other); }
     [[nodiscard]] V result(V&& all) const { return std::move(all); }
   };
@@ -95,7 +100,9 @@ struct Extreme {
     using V = std::optional<ValueOf<F, T>>;
     F f;
     [[nodiscard]] V empty() const { return {}; }
-    void add(V& all, const T& item) { take(all, ValueOf<F, T>(std::invoke(f, item))); }
+    void add(V& all, const T& item) noexcept(adds_safely<F, T>) {
+      take(all, ValueOf<F, T>(std::invoke(f, item)));
+    }
     void merge(V& all, V&& other) const {
       if (other) take(all, std::move(*other));
     }

@@ -9,50 +9,11 @@
 
 #include "../core/window.hpp"
 #include "../emitters/pane_state.hpp"
+#include "aggregated.hpp"
 #include "aggregates.hpp"
+#include "keyed_fold.hpp"
 
-namespace microbatch {
-
-/// What a window came to, with the window's key where it has one, its event-time bounds where it
-/// goes by event time, and why it left.
-template <class R, class K = void>
-struct Aggregated {
-  K key;
-  R value;
-  std::optional<EventBounds> bounds{};
-  Reason reason = Reason::none;
-};
-template <class R>
-struct Aggregated<R, void> {
-  R value;
-  std::optional<EventBounds> bounds{};
-  Reason reason = Reason::none;
-};
-
-namespace detail {
-
-/// The key type of an emitter's windows for items T; void where they have none.
-template <class E, class T>
-struct WindowKey {
-  using type = void;
-};
-template <class E, class T>
-  requires requires { typename E::template key_for<T>; } &&
-           (!std::same_as<typename E::template key_for<T>, NoKey>)
-struct WindowKey<E, T> {
-  using type = typename E::template key_for<T>;
-};
-
-template <class K, class R>
-[[nodiscard]] Aggregated<R, K> aggregated(const K& key, R&& value,
-                                          const std::optional<EventBounds>& bounds, Reason reason) {
-  return {key, std::move(value), bounds, reason};
-}
-template <class R>
-[[nodiscard]] Aggregated<R> aggregated(const NoKey&, R&& value,
-                                       const std::optional<EventBounds>& bounds, Reason reason) {
-  return {std::move(value), bounds, reason};
-}
+namespace microbatch::detail {
 
 /// Each window by itself.
 template <class T, class G, class K>
@@ -196,19 +157,30 @@ class PaneAggregate {
   EventTime closed_ = EventTime::min() + Duration(std::int64_t{1} << 62);  // windows until then
 };
 
+/// Count windows by key, which need not be kept to be added up.
+template <class T, class G, class E>
+inline constexpr bool folds = false;
+template <class T, class G, class KeyFn>
+inline constexpr bool folds<T, G, KeyedWindows<KeyFn, CountWindow>> = FoldsSafely<T, G, KeyFn>;
+
 /// What a window-and-aggregate pair becomes for items T: the emitter, and what is done per window.
+/// Where a source hears of commits, items are kept until what they were added to has been put.
 template <class G>
 struct AggregateWork {
   G g;
 
-  template <class T, class E>
+  template <class T, bool commits, class E>
   auto bind(const E& emitter) {
     static_assert(AggregateOf<typename Bound<G, T>::type, T>,
                   "microbatch: an aggregate needs empty(), add(A&, const T&) and result(A&&) for "
                   "the window's item type T");
     using Made = typename Bound<G, T>::type;
     using K = typename WindowKey<E, T>::type;
-    if constexpr (requires { emitter.panes(); } && Mergeable<Made>) {
+    if constexpr (folds<T, Made, E> && !commits) {
+      using KeyFn = std::remove_cvref_t<decltype(emitter.key())>;
+      return std::pair(Arrivals{}, KeyedFold<T, Made, KeyFn>(emitter.key(), emitter.each(),
+                                                             Bound<G, T>::make(g)));
+    } else if constexpr (requires { emitter.panes(); } && Mergeable<Made>) {
       return std::pair(
           emitter.panes(),
           PaneAggregate<T, Made, K>(Bound<G, T>::make(g), emitter.shape(), emitter.rules().origin));
@@ -222,5 +194,4 @@ template <class G>
 inline constexpr bool is_aggregate =
     requires(G& g) { g.empty(); } || requires { typename G::template For<int>; };
 
-}  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::detail
