@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <microbatch/sqlite/table.hpp>
 
 namespace microbatch::sqlite {
 
@@ -46,6 +47,8 @@ bool may_pass(int code) {
 bool ours(const char* table) {
   return table != nullptr && std::strncmp(table, "microbatch_", 11) == 0;
 }
+
+constexpr std::string_view changed_meanwhile = "microbatch: changed meanwhile";  // see table.cpp
 
 }  // namespace
 
@@ -125,6 +128,23 @@ bool Query::is_null(int column) const {
   return sqlite3_column_type(statement_, column) == SQLITE_NULL;
 }
 
+Value Query::value_at(int column) const {
+  switch (sqlite3_column_type(statement_, column)) {
+    case SQLITE_INTEGER:
+      return number(column);
+    case SQLITE_FLOAT:
+      return sqlite3_column_double(statement_, column);
+    case SQLITE_TEXT:
+      return std::string(bytes(column));
+    case SQLITE_NULL:
+      return std::monostate{};
+    default: {
+      const auto* begin = reinterpret_cast<const std::byte*>(bytes(column).data());
+      return std::vector<std::byte>(begin, begin + bytes(column).size());
+    }
+  }
+}
+
 Connection::Connection(const std::string& path, const FileOptions& options, bool read_only)
     : path_(path) {
   sqlite3* opened = nullptr;
@@ -146,9 +166,10 @@ Connection::Connection(const std::string& path, const FileOptions& options, bool
   if (read_only) execute("PRAGMA query_only = ON");
 }
 
-int Connection::authorize(void* self, int action, const char* a, const char*, const char*,
-                          const char*) {
+int Connection::authorize(void* self, int action, const char* a, const char* b, const char*,
+                          const char* trigger) {
   if (!static_cast<Connection*>(self)->preparing_theirs_) return SQLITE_OK;
+  if (ours(trigger)) return SQLITE_OK;  // what a table's own triggers do is ours
   switch (action) {
     case SQLITE_TRANSACTION:
     case SQLITE_SAVEPOINT:
@@ -163,16 +184,21 @@ int Connection::authorize(void* self, int action, const char* a, const char*, co
     case SQLITE_DROP_VIEW:
     case SQLITE_DROP_INDEX:
     case SQLITE_CREATE_TABLE:
-      return ours(a) ? SQLITE_DENY : SQLITE_OK;
     case SQLITE_CREATE_TRIGGER:
-      return SQLITE_OK;
+    case SQLITE_CREATE_TEMP_TRIGGER:
+    case SQLITE_DROP_TRIGGER:
+      return ours(a) ? SQLITE_DENY : SQLITE_OK;
+    case SQLITE_ALTER_TABLE:
+      return ours(b) ? SQLITE_DENY : SQLITE_OK;
     default:
       return SQLITE_OK;
   }
 }
 
-Query Connection::query(const char* sql) {
-  Statement& statement = ours_[sql];
+Query Connection::query(const char* sql) { return query(ours_[sql], sql); }
+Query Connection::prepared(const std::string& sql) { return query(prepared_[sql], sql.c_str()); }
+
+Query Connection::query(Statement& statement, const char* sql) {
   if (!statement) {
     sqlite3_stmt* prepared = nullptr;
     const int code =
@@ -219,6 +245,9 @@ void Connection::run(const Transaction::Statement& wanted) {
   int code = SQLITE_ROW;
   while (code == SQLITE_ROW) code = sqlite3_step(statement.get());
   if (code == SQLITE_DONE) return;
+  if (code == SQLITE_CONSTRAINT_TRIGGER &&
+      std::string_view(sqlite3_errmsg(handle_.get())) == changed_meanwhile)
+    throw TableChanged(fmt::format("{}: a key was changed meanwhile, in: {}", path_, wanted.sql));
   switch (code & 0xFF) {
     case SQLITE_ERROR:
     case SQLITE_CONSTRAINT:

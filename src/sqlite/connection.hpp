@@ -38,6 +38,7 @@ class Query {
   [[nodiscard]] std::int64_t number(int column) const;
   [[nodiscard]] std::string_view bytes(int column) const;
   [[nodiscard]] bool is_null(int column) const;
+  [[nodiscard]] Value value_at(int column) const;
 
  private:
   void check(int code) const;
@@ -52,8 +53,10 @@ class Connection {
  public:
   Connection(const std::string& path, const FileOptions& options, bool read_only);
 
-  /// One of ours.
+  /// One of ours; a literal.
   Query query(const char* sql);
+  /// One of ours that was put together.
+  Query prepared(const std::string& sql);
   void execute(const char* sql);
   /// A user's statement; StatementError where it is refused.
   void run(const Transaction::Statement& statement);
@@ -74,12 +77,14 @@ class Connection {
   };
   using Statement = std::unique_ptr<sqlite3_stmt, Close>;
 
-  static int authorize(void* self, int action, const char* a, const char* b, const char*,
-                       const char*);
+  Query query(Statement& statement, const char* sql);
+  static int authorize(void* self, int action, const char* a, const char* b, const char* database,
+                       const char* trigger);
 
   std::string path_;
   std::unique_ptr<sqlite3, Close> handle_;
   std::unordered_map<const char*, Statement> ours_;  // by the literal's address
+  std::unordered_map<std::string, Statement> prepared_;
   std::unordered_map<std::string, Statement> theirs_;
   bool preparing_theirs_ = false;
   int sync_ = -1;

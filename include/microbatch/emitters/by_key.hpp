@@ -24,7 +24,7 @@ class KeyedWindows : private ByItem {
 
   KeyedWindows(KeyFn key, E emitter) : key_(std::move(key)), emitter_(std::move(emitter)) {}
 
-  [[nodiscard]] const KeyFn& key() const noexcept { return key_; }
+  [[nodiscard]] const KeyFn& key_function() const noexcept { return key_; }
   [[nodiscard]] const E& each() const noexcept { return emitter_; }
 
   template <class T>

@@ -177,8 +177,8 @@ struct AggregateWork {
     using Made = typename Bound<G, T>::type;
     using K = typename WindowKey<E, T>::type;
     if constexpr (folds<T, Made, E> && !commits) {
-      using KeyFn = std::remove_cvref_t<decltype(emitter.key())>;
-      return std::pair(Arrivals{}, KeyedFold<T, Made, KeyFn>(emitter.key(), emitter.each(),
+      using KeyFn = std::remove_cvref_t<decltype(emitter.key_function())>;
+      return std::pair(Arrivals{}, KeyedFold<T, Made, KeyFn>(emitter.key_function(), emitter.each(),
                                                              Bound<G, T>::make(g)));
     } else if constexpr (requires { emitter.panes(); } && Mergeable<Made>) {
       return std::pair(

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -67,8 +68,16 @@ class Transaction {
 
   [[nodiscard]] const std::vector<Statement>& statements() const noexcept { return statements_; }
 
+  /// For sqlite::Table: false if this table has changes in here already.
+  [[nodiscard]] bool enlist(const void* table) {
+    if (std::ranges::find(tables_, table) != tables_.end()) return false;
+    tables_.push_back(table);
+    return true;
+  }
+
  private:
   std::vector<Statement> statements_;
+  std::vector<const void*> tables_;
 };
 
 }  // namespace microbatch::sqlite

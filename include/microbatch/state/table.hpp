@@ -51,7 +51,8 @@ class TableFull : public std::runtime_error {
 /// State by key, in memory: windows update it, any thread reads it.
 ///
 /// Use it for what outlives a window: totals, last values, profiles. Not for what must survive a
-/// restart: it begins empty, while its source goes on where it had committed.
+/// restart: it begins empty, while its source goes on where it had committed. For that there is
+/// sqlite::Table.
 /// Threads: any. Updates of one table follow one another; an update of many keys (a transaction) is
 /// seen whole or not at all.
 /// Guarantees: a transaction that throws has changed nothing, so a window that is tried again does

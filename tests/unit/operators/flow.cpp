@@ -123,7 +123,7 @@ TEST_CASE("flow: hopping windows add up panes, and come to what their items woul
 TEST_CASE("flow: hopping windows by panes are told when the watermark passes, items or not",
           "[operators]") {
   test::Rig<Sale> rig;
-  auto [emitter, work] = detail::AggregateWork<detail::Count>{}.bind<Sale>(
+  auto [emitter, work] = detail::AggregateWork<detail::Count>{}.bind<Sale, false>(
       HoppingWindow{10s, 5s, when, {.idle_after = 1s}});
   Lines lines;
   rig.consume(emitter, [&, work = std::move(work)](Window<Sale>& window) mutable {

@@ -1,6 +1,7 @@
 #include <microbatch/core/first_in_line.hpp>
 #include <microbatch/core/key_map.hpp>
 
+#include <array>
 #include <map>
 #include <random>
 #include <string>
@@ -124,8 +125,7 @@ TEST_CASE("Pending: one bucket merges into another, and runs are routed at once"
   for (int i = 0; i < 6; ++i) pending.add(i);
   const BucketId a = pending->open_bucket();
   const BucketId b = pending->open_bucket();
-  pending->route_front(a, 2);
-  pending->route_front(b, 3);
+  pending->route_front(std::array{a, a, b, b, b});
   CHECK(pending->total() == 6);
   CHECK(pending->first_position() == 5);
   pending->merge(b, a);
