@@ -72,7 +72,7 @@ struct ALaneComes : rl::test_suite<ALaneComes, 3> {
   void after() {
     if (queue->swept == 0) {
       queue->lanes.refresh();
-      RL_ASSERT(queue->lanes.oldest(nullptr)->front_stamp() >= cell);
+      RL_ASSERT(queue->lanes.oldest(nullptr)->reader().front_stamp() >= cell);
     }
     queue->sweep();
     RL_ASSERT(queue->swept == 1);
