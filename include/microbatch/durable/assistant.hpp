@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
@@ -160,6 +161,7 @@ class AssistantWork final : public Assistant::Work {
     std::size_t n = 0;
     for (const ItemRun& run : loan.runs) n += run.end - run.begin;
     LoanedItems<T> loaned(n);
+    std::uint32_t earlier = 0;  // failed attempts
     std::vector<StoredBatch> batches;
     for (const ItemRun& run : loan.runs) {
       if (batches.empty() || batches.back().number != run.batch) {
@@ -169,8 +171,11 @@ class AssistantWork final : public Assistant::Work {
       if (batches.empty() || batches.front().number != run.batch || run.end > batches.front().items)
         throw LeaseLost("durable stream: what was borrowed is not pending any more");
       const BatchBody body(batches.front().body, batches.front().items);
-      for (std::uint32_t i = run.begin; i < run.end; ++i)
+      const auto& attempts = batches.front().attempts;
+      for (std::uint32_t i = run.begin; i < run.end; ++i) {
         loaned.add(core_->codec.decode(body[i]), position_of(run.batch, i));
+        if (!attempts.empty()) earlier = std::max<std::uint32_t>(earlier, attempts[i]);
+      }
     }
     const TimePoint now = steady_clock().now();
     const WindowInfo info{
@@ -178,7 +183,7 @@ class AssistantWork final : public Assistant::Work {
     std::vector<Rejection> rejections;
     Window<T> window(loaned.items(), info, 0, 1, rejections, stop, &loaned.slots(), 0);
     std::vector<bool> rejected;
-    DurableWindow<T, S> durable(window, transaction, rejected, 0);
+    DurableWindow<T, S> durable(window, transaction, rejected, earlier);
     static_assert(std::is_void_v<decltype(call_durable<T, S>(callback_, durable))>,
                   "microbatch: an assistant's callback returns nothing; its results go into "
                   "window.transaction()");
