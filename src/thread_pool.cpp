@@ -97,6 +97,7 @@ class ThreadPool::State : public std::enable_shared_from_this<ThreadPool::State>
   std::condition_variable wake_;
   std::condition_variable turned_;
   std::deque<Task> tasks_;
+  std::deque<Task> unrun_;  // of the first stop(); here, because an empty deque takes memory
   detail::ReadyQueue<Place> ready_;
   detail::TimerHeap<Place> timers_;
   std::vector<std::weak_ptr<Place>> places_;
@@ -262,13 +263,13 @@ void ThreadPool::State::take_turn(std::unique_lock<std::mutex>& lock,
 }
 
 void ThreadPool::State::stop() noexcept {
-  std::deque<Task> unrun;
   std::vector<std::weak_ptr<Place>> places;
+  bool first = false;
   {
     std::lock_guard lock(mutex_);
-    stopped_ = true;
+    first = !std::exchange(stopped_, true);
+    if (first) unrun_.swap(tasks_);
     places.swap(places_);
-    unrun.swap(tasks_);
     ready_.clear();
     timers_.clear();
   }
@@ -277,6 +278,7 @@ void ThreadPool::State::stop() noexcept {
     if (const auto place = weak.lock())
       if (const auto engine = place->engine_now()) engine->host_gone();
   }
+  if (first) unrun_.clear();  // without the lock: tasks say that they were not run
 }
 
 void ThreadPool::State::join() noexcept {
