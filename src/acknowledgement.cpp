@@ -1,6 +1,6 @@
 #include <microbatch/core/acknowledgement.hpp>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 void AckState::complete(std::exception_ptr error) {
   Task then;
@@ -54,4 +54,4 @@ std::exception_ptr AckState::error() const {
   return error_;
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

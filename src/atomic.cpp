@@ -11,7 +11,7 @@
 #include <unistd.h>
 #endif
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 bool has_asymmetric_barrier() noexcept {
 #ifdef MICROBATCH_HAS_MEMBARRIER
@@ -33,4 +33,4 @@ void heavy_barrier([[maybe_unused]] bool asymmetric) noexcept {
   light_barrier(false);
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

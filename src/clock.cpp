@@ -1,6 +1,6 @@
 #include <microbatch/core/clock.hpp>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 Clock& steady_clock() noexcept {
   class SteadyClock final : public Clock {
@@ -13,4 +13,4 @@ Clock& steady_clock() noexcept {
   return clock;
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -1,6 +1,6 @@
 #include <microbatch/delivery/dead_letter.hpp>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 std::string text_of(const std::exception_ptr& error) {
   if (!error) return "no error";
@@ -17,4 +17,4 @@ std::string text_of(const std::exception_ptr& error) {
   }
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -12,7 +12,7 @@
 #define MICROBATCH_CAN_FORK 1
 #endif
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 namespace {
 
@@ -82,4 +82,4 @@ void ForkAware::unwatch_forks() noexcept {
   if (next_ != nullptr) next_->previous_ = previous_;
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

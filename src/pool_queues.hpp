@@ -9,7 +9,7 @@
 // What a thread pool keeps of the engines it drives. Both run through the engines' places
 // themselves, so that neither a wake-up nor a timer allocates. Threads: under the pool's lock.
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Places whose turn is due, first come first served, each at most once.
 /// A Place has `Place* next_ready` and `bool ready`.
@@ -109,4 +109,4 @@ class TimerHeap {
   std::vector<Place*> heap_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <vector>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// One thread's lanes. It keeps their streams' cores alive, so that a lane found in the cache is
 /// always there; cores whose stream is gone are let go when the thread meets its next stream.
@@ -66,4 +66,4 @@ void* ThreadLanes::find_slowly(std::uint64_t id, const std::shared_ptr<LaneHome>
   return lane;
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -18,7 +18,7 @@
 #include <pthread.h>
 #endif
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace {
 
@@ -332,4 +332,4 @@ void ThreadPool::abandon() noexcept { state_->abandon(); }
 std::size_t ThreadPool::workers() const noexcept { return state_->threads().size; }
 detail::HostThreads& ThreadPool::threads() const noexcept { return state_->threads(); }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

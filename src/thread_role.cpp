@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 ThreadRole& this_thread_role() noexcept {
   constinit thread_local ThreadRole role;
@@ -56,4 +56,4 @@ void WaitGraph::remove(const CallbackFrame* waiting, const void* stream) noexcep
   }
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -13,7 +13,7 @@
 #include "queue/lanes.hpp"
 #include "stream_options.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 template <class T>
 class StreamCore;
@@ -194,4 +194,4 @@ AppendResult Admission<T>::Waiting::wait(TimePoint deadline) {
   return changed ? AppendResult::accepted : AppendResult::timeout;
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

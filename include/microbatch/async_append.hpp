@@ -8,7 +8,7 @@
 
 #include "stream.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// `co_await AsyncAppend(stream, item)`: an append that waits for room without a thread. Its
 /// answers are append()'s; a stream that does not block when it is full answers at once.
@@ -74,4 +74,4 @@ class [[nodiscard]] AsyncAppend final : private detail::RoomSleeper {
   AppendResult result_ = AppendResult::full;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

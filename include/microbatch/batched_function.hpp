@@ -16,7 +16,7 @@
 
 #include "streaming.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// The batch function answered with a wrong number of responses.
 class ResponseCountError : public std::runtime_error {
@@ -136,4 +136,4 @@ class BatchedFunction {
   Consumer<Call> consumer_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -11,7 +11,7 @@
 #include "engine.hpp"
 #include "executors/thread_pool.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 template <class T>
@@ -179,4 +179,4 @@ struct EngineOf {
 };
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -18,7 +18,7 @@
 #include "delivery/handler.hpp"
 #include "stream_options.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 struct HostThreads;
@@ -120,4 +120,4 @@ struct ConsumerOptions {
 
 ConsumerOptions() -> ConsumerOptions<AnyItem, void>;
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

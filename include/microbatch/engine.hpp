@@ -8,7 +8,7 @@
 #include "engine/engine_core.hpp"
 #include "stream.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 
@@ -137,4 +137,4 @@ class Engine {
   std::shared_ptr<detail::EngineCore<T>> core_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

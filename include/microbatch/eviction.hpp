@@ -7,7 +7,7 @@
 #include "delivery/settlement.hpp"
 #include "queue/lanes.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// How items that are in no window leave a stream from the front: to make room, because they have
 /// waited too long, or because nobody will claim them.
@@ -74,4 +74,4 @@ class Eviction {
   Settlement<T>& settlement_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -32,7 +32,7 @@
 /// that came of its item has ended: was filtered out, or left in a window whose results the sink
 /// took. Types are checked where the stages meet.
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 
@@ -252,4 +252,4 @@ template <class S>
   return detail::SinkStage<S>{std::move(sink)};
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -31,3 +31,4 @@
 #include "state/table.hpp"
 #include "stream.hpp"
 #include "streaming.hpp"
+#include "version.hpp"

@@ -11,7 +11,7 @@
 #include "delivery/commit_tracker.hpp"
 #include "streaming.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 
@@ -238,4 +238,4 @@ auto run(S&& source, E emitter, C callback, Out sink = {},
   return run(held, std::move(emitter), std::move(callback), std::move(sink), std::move(options));
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -13,7 +13,7 @@
 #include "stream_core.hpp"
 #include "stream_options.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 
@@ -299,4 +299,4 @@ struct CoreOf {
 };
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -19,7 +19,7 @@
 #include "queue/thread_lanes.hpp"
 #include "stream_options.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// What a stream, its producers and its consumer share: the lanes, the room, the swept items and
 /// the ledger. It lives as long as any of them, so producers get `closed` also after the Stream is
@@ -281,4 +281,4 @@ void StreamCore<T>::end_of_stream() {
   after();
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -16,7 +16,7 @@
 #include "core/results.hpp"
 #include "core/weight.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// A clock by reference or by pointer; steady_clock() where none is given.
 class ClockRef {
@@ -109,4 +109,4 @@ struct StreamOptions {
 
 StreamOptions() -> StreamOptions<AnyItem>;
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -6,7 +6,7 @@
 
 #include "consumer.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Begins to hand windows of the stream to the callback, until the Consumer is closed.
 ///
@@ -53,4 +53,4 @@ template <class T, class E, class C>
   return Consumer<T>(std::move(state));
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

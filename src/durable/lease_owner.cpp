@@ -4,7 +4,7 @@
 #include <atomic>
 #include <microbatch/durable/durable_streaming.hpp>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 std::string lease_owner() {
   static std::atomic<unsigned> consumers{0};
@@ -13,4 +13,4 @@ std::string lease_owner() {
   return fmt::format("{}:{}:{}", host, getpid(), consumers.fetch_add(1));
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

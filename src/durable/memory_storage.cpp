@@ -5,7 +5,7 @@
 #include <microbatch/durable/memory_storage.hpp>
 #include <utility>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace {
 
@@ -309,4 +309,4 @@ void MemoryStorage::changed(Bell bell) {
   noticed_.notify_all();
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

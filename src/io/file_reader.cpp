@@ -9,7 +9,7 @@
 #include <system_error>
 #include <utility>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 void FileHistory::begin(const FileId& id, std::int64_t base) {
   entries_.push_back({id, base});
@@ -285,11 +285,11 @@ void FileReader::notice(const std::string& text) const noexcept {
   }
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail
 
 // --- the public face -----------------------------------------------------------------------------
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 void FileSourceOptions::check() const {
   if (file.filename().empty())
@@ -334,4 +334,4 @@ FileSource::Running::Running(FileSource& source) : source_(source) {
 }
 FileSource::Running::~Running() { source_.reader_->set_running(false); }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -15,7 +15,7 @@
 #include "posix.hpp"
 #include "rotation.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Which file a committed offset means. Offsets of the lines ascend over all files that were read;
 /// each file takes up where the one before it ended.
@@ -99,4 +99,4 @@ class FileReader {
   std::mutex saving_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -11,7 +11,7 @@
 
 #include "posix.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 namespace {
 
@@ -106,4 +106,4 @@ void put_to_descriptor(int descriptor, std::string_view text) {
                             fmt::format("cannot write to descriptor {}", descriptor));
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

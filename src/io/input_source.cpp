@@ -12,7 +12,7 @@
 #include "line_cutter.hpp"
 #include "posix.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 class InputReader {
  public:
@@ -72,9 +72,9 @@ class InputReader {
   bool ended_ = false;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 InputSource::InputSource(int descriptor, std::size_t max_line_bytes)
     : reader_(std::make_unique<detail::InputReader>(descriptor, max_line_bytes)) {}
@@ -86,4 +86,4 @@ bool InputSource::next(std::string& line, const std::stop_token& stop) {
 }
 std::uint64_t InputSource::too_long() const noexcept { return reader_->too_long(); }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 void LineCutter::feed(std::string_view bytes) {
   held_.erase(0, begin_);
@@ -59,4 +59,4 @@ void LineCutter::skip(std::size_t n) {
   scanned_ = begin_;
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

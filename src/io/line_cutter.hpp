@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Cuts bytes into lines. Lines end with '\n', which is not part of them; every other byte is kept.
 /// A line longer than the limit is passed over and counted.
@@ -41,4 +41,4 @@ class LineCutter {
   bool skipping_ = false;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

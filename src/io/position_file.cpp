@@ -9,7 +9,7 @@
 
 #include "posix.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace {
 
@@ -91,4 +91,4 @@ void PositionFile::save(std::string_view text) {
   detail::replace_file(file_, encode(text), 0600);
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

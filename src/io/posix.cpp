@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <system_error>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 Fd::~Fd() {
   if (fd_ >= 0) ::close(fd_);
@@ -62,4 +62,4 @@ void replace_file(const std::filesystem::path& file, std::string_view bytes, uns
   sync_folder_of(file);
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

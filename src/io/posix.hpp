@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Owns a file descriptor.
 class Fd {
@@ -53,4 +53,4 @@ void replace_file(const std::filesystem::path& file, std::string_view bytes, uns
   return hash;
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -11,7 +11,7 @@
 #include <microbatch/io/position_file.hpp>
 #include <system_error>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 namespace {
 
@@ -181,4 +181,4 @@ std::optional<FileState> find_next(const std::filesystem::path& file, const File
   return next != rotated.end() ? std::move(*next) : current;
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -11,7 +11,7 @@
 
 #include "posix.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// What a file is known by: where it lies on the disk, and how it begins.
 struct FileId {
@@ -62,4 +62,4 @@ struct FileState {
 [[nodiscard]] std::optional<FileState> find_next(const std::filesystem::path& file,
                                                  const FileState& read);
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace {
 
@@ -158,4 +158,4 @@ std::vector<MetricFamily> metric_families(const std::vector<LabelledSample>& sam
   return families.take();
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

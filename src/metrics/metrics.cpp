@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace {
 
@@ -213,4 +213,4 @@ std::vector<MetricFamily> Metrics::collect() {
   return families;
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -6,7 +6,7 @@
 #include <iterator>
 #include <string_view>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace {
 
@@ -91,4 +91,4 @@ std::string prometheus_text(const std::vector<MetricFamily>& families) {
   return writer.take();
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace {
 
@@ -120,4 +120,4 @@ std::shared_ptr<::prometheus::Collectable> prometheus_collectable(Metrics& metri
   return std::make_shared<Adapter>(metrics);
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

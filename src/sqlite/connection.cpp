@@ -7,7 +7,7 @@
 #include <cstring>
 #include <microbatch/sqlite/table.hpp>
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 namespace {
 
@@ -268,4 +268,4 @@ void Connection::set_sync(bool full) {
   sync_ = static_cast<int>(full);
 }
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

@@ -11,7 +11,7 @@
 
 #include <microbatch/sqlite/storage.hpp>
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 /// A prepared statement, borrowed from its connection for one run; reset at the end.
 class Query {
@@ -93,4 +93,4 @@ class Connection {
 /// What an SQLite error means for us. Names the file and the cause.
 [[noreturn]] void throw_storage_error(const std::string& path, sqlite3* handle, int code);
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

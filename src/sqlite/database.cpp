@@ -14,7 +14,7 @@
 
 #include "schema.hpp"
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 namespace {
 
@@ -176,4 +176,4 @@ void Database::execute(const std::string& sql, Safety safety) {
   execute(transaction, safety);
 }
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

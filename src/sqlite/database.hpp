@@ -9,7 +9,7 @@
 #include "connection.hpp"
 #include "side_file.hpp"
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 /// A file's connections: one that writes, one that reads.
 class Database::Impl {
@@ -78,4 +78,4 @@ class Database::Impl {
   std::exception_ptr failed_;  // under the right to write: an fsync failed, nothing is certain
 };
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

@@ -6,7 +6,7 @@
 
 #include "state.hpp"
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 namespace {
 
@@ -94,4 +94,4 @@ void Storage::drop(const DropRule& rule, std::int64_t from) {
   wake(Bell::ended);
 }
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

@@ -8,7 +8,7 @@
 
 #include "state.hpp"
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 namespace {
 
@@ -167,4 +167,4 @@ std::vector<Database::StreamInfo> Database::streams() {
   return found;
 }
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

@@ -2,7 +2,7 @@
 
 #include "state.hpp"
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 std::optional<Lease> Storage::acquire(std::string_view owner, Duration time) {
   State& state = *state_;
@@ -58,4 +58,4 @@ void Storage::release(std::uint64_t token) {
   });
 }
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

@@ -7,7 +7,7 @@
 
 #include "state.hpp"
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 namespace {
 
@@ -132,4 +132,4 @@ void Storage::fail_loan(const Loan& loan, std::string_view error, Failure failur
 void Storage::ask_for_loans() noexcept { state_->db.side().ask_for_loans(state_->id); }
 bool Storage::loans_wanted() noexcept { return state_->db.side().loans_wanted(state_->id); }
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 inline std::int64_t wall_now() {
   return std::chrono::duration_cast<Duration>(std::chrono::system_clock::now().time_since_epoch())
@@ -68,4 +68,4 @@ struct Progress {
   }
 };
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

@@ -1,6 +1,6 @@
 #pragma once
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 inline constexpr int schema_version = 1;
 
@@ -130,4 +130,4 @@ SELECT stream,
   FROM span LEFT JOIN microbatch_progress p ON p.key = span.key;
 )sql";
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

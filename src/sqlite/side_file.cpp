@@ -18,7 +18,7 @@
 #include <microbatch/durable/checksum.hpp>
 #include <thread>
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 namespace {
 
@@ -207,4 +207,4 @@ void SideFile::forget_marks() noexcept {
   }
 }
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 /// The little file beside a database file, FILE-lock: who may write, the bells that appends and
 /// commits ring for other processes, and what is with a callback at the moment. It survives a
@@ -96,4 +96,4 @@ class SideFile {
   bool held_ = false;  // by a thread of this object
 };
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

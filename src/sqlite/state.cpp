@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 void Storage::State::corrupt(std::int64_t number, std::string_view what) const {
   throw StorageError(
@@ -287,4 +287,4 @@ void Storage::State::count(Connection& c, const char* sql, std::uint64_t n) cons
   c.query(sql).bind(static_cast<std::int64_t>(n)).bind(id).run();
 }
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

@@ -11,7 +11,7 @@
 #include "database.hpp"
 #include "progress.hpp"
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 /// One stream's rows, as seen from inside a transaction on `c`. Threads: as the connection.
 struct Storage::State {
@@ -80,4 +80,4 @@ struct Storage::State {
   void advance_first(Connection& c) const;
 };
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

@@ -5,7 +5,7 @@
 
 #include "state.hpp"
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 Storage::Storage(std::shared_ptr<Database> database, const std::string& name,
                  const StreamSettings& settings)
@@ -214,4 +214,4 @@ void Storage::wait(Bell bell, std::uint64_t seen, TimePoint until) {
 }
 void Storage::wake(Bell bell) { state_->db.side().ring(state_->id, bell); }
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

@@ -8,7 +8,7 @@
 #include "database.hpp"
 #include "progress.hpp"
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 void TableOptions::check() const {
   if (max_keys < 1) throw ConfigError("sqlite::TableOptions.max_keys must be at least 1, got 0");
@@ -172,4 +172,4 @@ void TableStore::not_ours(std::string_view what) const {
 }
 
 }  // namespace detail
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

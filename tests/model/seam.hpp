@@ -39,7 +39,7 @@
 
 #include <atomic>  // std::memory_order
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Where in the library it happened, for relacy's history.
 [[nodiscard]] inline rl::debug_info at(const std::source_location& here) {
@@ -166,4 +166,4 @@ inline void heavy_barrier(bool asymmetric) noexcept {
   if (asymmetric) rl::systemwide_fence($);
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Turns items into bytes and back, for streams that outlive their process.
 ///
@@ -34,4 +34,4 @@ concept Codec = std::copy_constructible<C> &&
                   { codec.decode(bytes) } -> std::same_as<T>;
                 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

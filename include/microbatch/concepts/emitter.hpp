@@ -10,7 +10,7 @@
 #include "../core/readiness.hpp"
 #include "../core/window.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Where an emitter has a meaning as a part of others; default: both.
 enum class Combines : std::uint8_t {
@@ -109,4 +109,4 @@ consteval Combines combines_as() {
 }
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

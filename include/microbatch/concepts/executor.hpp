@@ -7,7 +7,7 @@
 #include "../core/clock.hpp"
 #include "../core/task.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Where callbacks run. execute(task) runs the task exactly once, on whatever thread, at whatever
 /// time; or it throws and runs it never. A task that is destroyed unrun says so to the engine.
@@ -59,4 +59,4 @@ concept EngineHost = Executor<H> && requires(H& host, std::shared_ptr<Steppable>
   { host.attach(std::move(engine)) } -> std::same_as<std::shared_ptr<Attachment>>;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -10,7 +10,7 @@
 
 #include "storage.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// A window that the active consumer lets another process handle.
 struct Loan {
@@ -64,4 +64,4 @@ concept LendingStorage =
       { store.loans_wanted() } noexcept -> std::same_as<bool>;
     };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

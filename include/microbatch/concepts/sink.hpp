@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// One result that a sink could not take: its index in what was put, and why.
 struct PutError {
@@ -45,4 +45,4 @@ concept PartialSink = Sink<S, R> && requires(S& sink, std::span<const R> results
 template <class S>
 concept ClosableSink = requires(S& sink) { sink.close(); };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

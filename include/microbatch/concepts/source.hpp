@@ -6,7 +6,7 @@
 #include "../core/item.hpp"
 #include "../core/results.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 template <class T>
 class Feed;
@@ -34,4 +34,4 @@ template <class S, class T>
 concept CommittableSource =
     Source<S, T> && requires(S& source, Origin last) { source.commit(last); };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -16,7 +16,7 @@
 #include "../core/errors.hpp"
 #include "../core/results.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// How safe an item is when its append is answered.
 enum class Safety : std::uint8_t {
@@ -202,4 +202,4 @@ concept Storage = requires(S& store, typename S::Transaction& tx, std::span<cons
   { store.name() } -> std::convertible_to<std::string>;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

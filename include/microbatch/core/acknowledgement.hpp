@@ -15,7 +15,7 @@
 #include "results.hpp"
 #include "task.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Tag: `stream.append(item, microbatch::ack)` answers with an Acknowledgement.
 struct AckTag {
@@ -192,4 +192,4 @@ AppendResult put_with_completion(F f, Put put) {
 }
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -19,7 +19,7 @@
 #endif
 #endif
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 template <class T>
 using Atomic = std::atomic<T>;
@@ -58,6 +58,6 @@ inline void light_barrier([[maybe_unused]] bool asymmetric) noexcept {
 #endif
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail
 
 #endif

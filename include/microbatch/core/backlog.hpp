@@ -12,7 +12,7 @@
 #include "item_buffer.hpp"
 #include "mark.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Names a bucket of Pending.
 enum class BucketId : std::uint32_t {};
@@ -234,4 +234,4 @@ class Backlog {
 };
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

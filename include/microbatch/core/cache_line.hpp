@@ -2,10 +2,10 @@
 
 #include <cstddef>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// A constant, because std::hardware_destructive_interference_size is missing in clang 16 and
 /// would make the layout depend on compiler flags.
 inline constexpr std::size_t cache_line = 64;
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -3,7 +3,7 @@
 #include <chrono>
 #include <functional>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 using Duration = std::chrono::nanoseconds;
 using TimePoint = std::chrono::time_point<std::chrono::steady_clock, Duration>;
@@ -52,4 +52,4 @@ template <class Rep, class Period>
 }
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

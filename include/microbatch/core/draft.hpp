@@ -15,7 +15,7 @@
 #include "errors.hpp"
 #include "event_time.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// What an emitter's query() fills: which pending items leave, in which order, and the bounds of
 /// the window. One draft takes from the front, or picks from it, or takes from buckets. Windows
@@ -197,4 +197,4 @@ class Draft {
   detail::AnyKey key_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -3,7 +3,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// A setting that cannot work. Thrown by constructors, before any thread starts; the text names the
 /// field, the value and what was expected.
@@ -31,4 +31,4 @@ class TransientError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -11,7 +11,7 @@
 
 #include "clock.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// When something happened, by the clock of whoever saw it happen: nanoseconds since 1970. Nothing
 /// in the library compares it with the steady clock's TimePoint.
@@ -75,4 +75,4 @@ concept TimestampOf = requires(F& f, const T& item) {
 };
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

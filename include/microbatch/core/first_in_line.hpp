@@ -8,7 +8,7 @@
 
 #include "clock.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Which of many queues has the oldest front: a heap of fronts that is made when somebody first
 /// asks, so that those who never ask pay for one comparison. Fronts that have changed since they
@@ -69,4 +69,4 @@ class FirstInLine {
   bool kept_ = false;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// How many forks lie between this process and the one that loaded the library.
 [[nodiscard]] std::uint32_t fork_generation() noexcept;
@@ -39,7 +39,7 @@ class ForkAware : public ForkMark {
 
  protected:
   ForkAware() noexcept = default;
-  ~ForkAware() = default;
+  virtual ~ForkAware() = default;
 
   /// Between them the two functions below are called: last in the constructor, first in the
   /// destructor of the one class that has them.
@@ -57,4 +57,4 @@ class ForkAware : public ForkMark {
   ForkAware* next_ = nullptr;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -9,7 +9,7 @@
 #include "results.hpp"
 #include "stats.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// The words of an enum, by its to_string.
 template <class E>
@@ -21,7 +21,7 @@ struct WordFormatter : fmt::formatter<fmt::string_view> {
   }
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail
 
 template <>
 struct fmt::formatter<microbatch::AppendResult>

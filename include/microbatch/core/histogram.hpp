@@ -9,7 +9,7 @@
 
 #include "atomic.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 
@@ -169,4 +169,4 @@ struct Histograms {
   Histogram settle;       ///< ns from emit until the window's last item has ended
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

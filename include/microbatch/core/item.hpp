@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <type_traits>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Where a source read an item: commits go back to it as a contiguous prefix per partition.
 struct Origin {
@@ -43,4 +43,4 @@ consteval void require_item() {
 }
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -8,7 +8,7 @@
 
 #include "item_slots.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// A contiguous run of items with their columns: appended at the back, taken from the front.
 /// Pending items and windows live in one; a window that takes everything takes the buffer itself.
@@ -148,4 +148,4 @@ class ItemBuffer {
   std::size_t end_ = 0;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -17,7 +17,7 @@
 #include "clock.hpp"
 #include "item.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// One property of each item, kept beside the items and only where somebody uses it: an absent
 /// column costs a null pointer.
@@ -207,4 +207,4 @@ class ItemSlots {
   std::size_t size_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

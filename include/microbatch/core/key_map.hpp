@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// What a key function's result is kept as: views of text become text.
 template <class R>
@@ -166,4 +166,4 @@ class KeyMap {
   unsigned shift_ = 0;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -4,7 +4,7 @@
 
 #include "event_time.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// What a source says between two items, for emitters over event time. It cannot overtake the items
 /// before it.
@@ -27,4 +27,4 @@ struct PlacedMark {
 };
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -1,6 +1,6 @@
 #pragma once
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Tells the processor that we spin.
 inline void pause() noexcept {
@@ -11,4 +11,4 @@ inline void pause() noexcept {
 #endif
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

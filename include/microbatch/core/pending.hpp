@@ -10,7 +10,7 @@
 #include "clock.hpp"
 #include "errors.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 inline constexpr std::size_t npos = std::numeric_limits<std::size_t>::max();
 
@@ -123,4 +123,4 @@ class Pending {
   TimePoint complete_before_ = TimePoint::min();
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

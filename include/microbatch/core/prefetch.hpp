@@ -5,7 +5,7 @@
 
 #include "cache_line.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Asks for the cache lines of a T some way behind `at`, to be written soon. A line of a recycled
 /// chunk is in the cache of the core that has read it last, and fetching it takes longer than an
@@ -26,4 +26,4 @@ inline void fetch_ahead(const T* at) noexcept {
   }
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

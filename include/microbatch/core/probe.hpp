@@ -8,7 +8,7 @@
 #include "histogram.hpp"
 #include "stats.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// What a consumer tells about itself and its stream.
 struct Sample {
@@ -62,4 +62,4 @@ class Probe {
   detail::Sampled* sampled_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -7,7 +7,7 @@
 #include "clock.hpp"
 #include "results.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// An emitter's verdict. The sweep goes by its limits, the engine sleeps by its wake-ups.
 struct Readiness {
@@ -24,4 +24,4 @@ struct Readiness {
   bool even_if_empty = false;   ///< emit a window although no item is in it
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

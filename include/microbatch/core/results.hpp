@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// What became of an append. Whatever is neither accepted nor dropped is left with the caller.
 enum class AppendResult : std::uint8_t {
@@ -126,4 +126,4 @@ struct CloseResult {
   return names[static_cast<std::size_t>(o)];
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -10,7 +10,7 @@
 #include "cache_line.hpp"
 #include "clock.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// The stream's capacity: what may still be accepted, in items and (where there is a weight
 /// function) in bytes. Lanes take items by the chunk, settlement gives them back by the window.
@@ -137,4 +137,4 @@ class Room {
   std::uint64_t wanted_bytes_ = 0;  // the most that any of the present waiters wants
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -5,7 +5,7 @@
 #include <limits>
 #include <mutex>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// One who waits for room without a thread.
 class RoomSleeper {
@@ -18,7 +18,7 @@ class RoomSleeper {
 
  protected:
   RoomSleeper() = default;
-  ~RoomSleeper() = default;
+  virtual ~RoomSleeper() = default;
 
  private:
   friend class RoomSleepers;
@@ -86,4 +86,4 @@ class RoomSleepers {
   std::atomic<bool> any_{false};
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Random numbers in [0, 1) for jitter: splitmix64 (Steele, Lea, Flood: Fast Splittable
 /// Pseudorandom Number Generators, 2014).
@@ -21,4 +21,4 @@ class SplitMix {
   std::uint64_t state_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -7,7 +7,7 @@
 #include "clock.hpp"
 #include "results.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// The ledger, and a little beside it. Every number counts items unless it says otherwise.
 ///
@@ -67,4 +67,4 @@ struct Stats {
   }
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

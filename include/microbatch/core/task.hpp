@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// A piece of work for an executor: callable once, movable, not copyable. Small callables live
 /// inside it, so handing a window to an executor allocates nothing.
@@ -85,4 +85,4 @@ class Task {
   const Kind* kind_ = nullptr;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -3,7 +3,7 @@
 #include <atomic>
 #include <cstddef>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// The threads of a host (a pool), for the guard against a pool that waits for itself: a worker may
 /// wait for room in a stream of its own pool only while another worker is left to make that room.
@@ -93,4 +93,4 @@ class InsideCallback {
   CallbackFrame frame_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

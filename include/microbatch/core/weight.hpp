@@ -8,7 +8,7 @@
 
 #include "errors.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// A weight as a user's function gave it; ConfigError where it is negative or no number.
 template <class N>
@@ -23,4 +23,4 @@ template <class N>
   return static_cast<std::uint64_t>(weight);
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -23,7 +23,7 @@
 #include "item_slots.hpp"
 #include "results.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// One item's own failure, as a text. What a rejected item's dead letter carries.
 class Rejected : public std::runtime_error {
@@ -155,7 +155,7 @@ class Window {
   std::uint32_t attempt_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1
 
 /// A view on storage: it converts to std::span<T> and std::span<const T>, as any contiguous range
 /// does.

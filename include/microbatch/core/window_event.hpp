@@ -9,7 +9,7 @@
 #include "clock.hpp"
 #include "results.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// A moment in a window's life, for tracing and logging. Each attempt begins and ends once, also
 /// where its callback throws; each window settles once, after all its attempts.
@@ -44,4 +44,4 @@ using WindowObserver = std::function<void(const WindowEvent&)>;
   return names[static_cast<std::size_t>(kind)];
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

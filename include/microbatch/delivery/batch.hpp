@@ -13,7 +13,7 @@
 #include "put_plan.hpp"
 #include "retry_plan.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// One window on its way from the emitter to its last item's end. Recycled with all its storage.
 ///
@@ -67,4 +67,4 @@ struct Batch {
   }
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -8,7 +8,7 @@
 #include "../core/histogram.hpp"
 #include "../core/item_buffer.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 [[nodiscard]] constexpr std::uint64_t nanoseconds(Duration d) noexcept {
   return d > Duration::zero() ? static_cast<std::uint64_t>(d.count()) : 0;
@@ -49,4 +49,4 @@ class CallTime {
   const TimePoint begun_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

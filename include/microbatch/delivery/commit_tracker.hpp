@@ -10,7 +10,7 @@
 
 #include "../core/item.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Turns items that end in any order into the contiguous prefix that has ended, per partition: what
 /// may be committed to a source. An item that was handed back or abandoned stops its partition
@@ -95,4 +95,4 @@ class CommitTracker {
   std::vector<std::uint32_t> touched_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -12,7 +12,7 @@
 #include "../core/errors.hpp"
 #include "../core/item.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// An item that could not be delivered, and why.
 template <class T>
@@ -76,4 +76,4 @@ namespace detail {
 [[nodiscard]] std::string text_of(const std::exception_ptr& error);
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

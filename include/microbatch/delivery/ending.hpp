@@ -9,7 +9,7 @@
 #include "batch.hpp"
 #include "settlement.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// How items that are in a window end: Settlement, and the batch's own count of what is left of it.
 ///
@@ -56,4 +56,4 @@ class Ending {
   Settlement<T>& settlement_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -12,7 +12,7 @@
 #include "../core/errors.hpp"
 #include "../core/results.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// When a window that keeps failing is taken apart.
 enum class Isolate : std::uint8_t {
@@ -78,4 +78,4 @@ struct FailurePolicy {
   }
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

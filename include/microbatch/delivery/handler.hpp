@@ -17,7 +17,7 @@
 #include "../core/errors.hpp"
 #include "../core/window.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 namespace detail {
 
 template <class C, class T>
@@ -209,4 +209,4 @@ class CallbackHandler final : public Handler<T> {
 };
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -13,7 +13,7 @@
 #include "../core/errors.hpp"
 #include "../core/window.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// What of an attempt's results is still to be put, and which items the failed ones belong to. It
 /// knows nothing of the results themselves.
@@ -102,4 +102,4 @@ class PutPlan {
   bool skips_rejected_ = false;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

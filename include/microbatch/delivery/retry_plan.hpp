@@ -10,7 +10,7 @@
 
 #include "failure_policy.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Decides, for one window, which of its items are tried next and which have died: the retry and
 /// isolation policy as a state machine over index ranges. It knows nothing of items, time or
@@ -214,4 +214,4 @@ class RetryPlan {
   bool lenient_ = false;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -16,7 +16,7 @@
 #include "commit_tracker.hpp"
 #include "dead_letter.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// What settling has to tell users: collected under the token, told outside of it.
 template <class T>
@@ -162,4 +162,4 @@ class Settlement {
   bool commits_ = false;  // the tracker has heard of something
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

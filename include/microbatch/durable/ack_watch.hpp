@@ -17,7 +17,7 @@
 #include "../concepts/storage.hpp"
 #include "../core/acknowledgement.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// What an acknowledgement of a durable stream throws for a dead letter: the text of the callback's
 /// own error, which may have been thrown in another process.
@@ -127,4 +127,4 @@ class AckWatch final : public Acks {
 };
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

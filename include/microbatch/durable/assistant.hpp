@@ -23,7 +23,7 @@
 #include "durable_streaming.hpp"
 #include "durable_window.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Settings of an assistant.
 struct AssistOptions {
@@ -258,4 +258,4 @@ template <class T, LendingStorage S, Codec<T> C, class F>
       detail::DurableCoreOf<T, S, C>::get(stream), std::move(callback), std::move(options)));
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -12,7 +12,7 @@
 
 #include "../concepts/storage.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// The bytes of a stored batch: for each item where it ends (32 bits, little-endian, counted from
 /// the end of this table), then the items' own bytes, one behind the other.
@@ -66,4 +66,4 @@ class BatchBody {
   std::uint32_t items_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// XXH64 of some bytes (Yann Collet's xxHash, 64 bit): one flipped bit changes it, and it reads
 /// memory about as fast as memory is read. No protection against people.
@@ -60,4 +60,4 @@ class Checksum {
   }
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

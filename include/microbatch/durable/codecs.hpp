@@ -14,7 +14,7 @@
 
 #include "../concepts/codec.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Text as it is. The inspector and SQL views can show it.
 struct TextCodec {
@@ -82,4 +82,4 @@ struct CodecOf<std::vector<std::byte>> {
 template <class T>
 using DefaultCodec = typename detail::CodecOf<T>::type;
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -17,7 +17,7 @@
 #include "options.hpp"
 #include "term.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// A callback's result on its way through the sink, and what commits with it.
 template <class S, class R>
@@ -129,4 +129,4 @@ class CommitSink {
   AnySink<typename ResultOf<R>::type> sink_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

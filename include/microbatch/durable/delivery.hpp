@@ -19,7 +19,7 @@
 #include "loader.hpp"
 #include "term.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// From the store to a core stream: takes the lease, loads what is pending, keeps the lease alive,
 /// and begins anew when it was lost. One thread of its own; it sleeps while nothing happens.
@@ -308,4 +308,4 @@ class Delivery {
   std::jthread thread_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

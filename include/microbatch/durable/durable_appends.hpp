@@ -12,7 +12,7 @@
 #include "group_writer.hpp"
 #include "receipt.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// The appends that DurableStream and DurableProducer have in common. Door::inner() is the stream
 /// or the producer of entries behind it.
@@ -146,4 +146,4 @@ class DurableAppends {
   }
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -15,7 +15,7 @@
 #include "group_writer.hpp"
 #include "options.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 
@@ -163,4 +163,4 @@ struct DurableCoreOf {
 };
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -10,7 +10,7 @@
 #include "committed.hpp"
 #include "delivery.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// What streaming() of a durable stream returns: the running way from the store to the callback,
 /// while this consumer holds the stream's lease; otherwise it waits for it.
@@ -201,4 +201,4 @@ template <class T, Storage S, Codec<T> C, class E, class F>
       [shared] { return shared->running.load() == 0; }, on_error));
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -15,7 +15,7 @@
 #include "../concepts/storage.hpp"
 #include "../delivery/handler.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// A window of a durable stream: the core's Window, and where its items stand in the store.
 ///
@@ -105,7 +105,7 @@ using DurableReturned = std::remove_cvref_t<decltype(call_durable<T, S>(
 template <class T, class S, class F>
 using durable_result_t = typename detail::ResultOf<detail::DurableReturned<T, S, F>>::type;
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1
 
 template <class T, class S>
 inline constexpr bool std::ranges::enable_borrowed_range<microbatch::DurableWindow<T, S>> = true;

@@ -17,7 +17,7 @@
 #include "batch_body.hpp"
 #include "receipt.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// An item on its way to the store. Made only when the append is accepted: until then it is a
 /// reference to the caller's item.
@@ -193,4 +193,4 @@ class GroupWriter {
   std::vector<NewBatch> batches_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -8,7 +8,7 @@
 
 #include "../concepts/lending.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Lets another process handle these items, and waits for it: true, it has committed them. False:
 /// nobody wanted them. Throws what the callback threw there, as a text.
@@ -49,4 +49,4 @@ bool lent(S& store, std::uint64_t token, std::span<const ItemRun> runs, Duration
   }
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -19,7 +19,7 @@
 #include "durable_stream.hpp"
 #include "term.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// From stored batches to the stream of one term: items that have not ended, with their positions
 /// and the time at which they arrived.
@@ -132,4 +132,4 @@ class Loader {
   TimePoint opened_at_{};
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -13,7 +13,7 @@
 
 #include "../concepts/storage.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// A store in memory: a stream that survives its DurableStream objects, and nothing else. For tests
 /// of what is built on durable streams, and the smallest model of Storage.
@@ -101,4 +101,4 @@ class MemoryStorage {
   TimePoint held_until_{};
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -14,7 +14,7 @@
 #include "../core/results.hpp"
 #include "../delivery/dead_letter.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Settings of a durable stream: how it is written.
 struct DurableOptions {
@@ -56,4 +56,4 @@ struct DeliveryOptions {
   }
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

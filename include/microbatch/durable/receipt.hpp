@@ -15,7 +15,7 @@
 #include "../core/results.hpp"
 #include "../core/task.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Tags: `stream.append(item, microbatch::synced)` answers with a Receipt.
 struct WrittenTag {
@@ -227,4 +227,4 @@ class [[nodiscard]] Receipt {
   RangeResult result_{.result = AppendResult::closed};
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -18,7 +18,7 @@
 #include "../delivery/dead_letter.hpp"
 #include "lending.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// What one holder of a stream's lease does to the store while it holds it: commits, failures and
 /// dead letters of what it has loaded.
@@ -139,4 +139,4 @@ class Term {
   std::map<std::int64_t, std::vector<std::uint16_t>> attempts_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -9,7 +9,7 @@
 #include "../core/event_time.hpp"
 #include "../core/key_map.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 namespace detail {
 
 /// No key function: everything has one and the same key.
@@ -65,7 +65,7 @@ class ByItem {
 };
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1
 
 template <>
 struct std::hash<microbatch::detail::NoKey> {

@@ -7,7 +7,7 @@
 
 #include "keyed_state.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 
@@ -112,4 +112,4 @@ template <class KeyFn, class E>
   }
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -10,7 +10,7 @@
 #include "../core/clock.hpp"
 #include "../core/errors.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// At least this long is every interval: below it a timer could not be told from a busy loop.
 inline constexpr Duration shortest_interval = std::chrono::microseconds(1);
@@ -40,4 +40,4 @@ Duration checked_interval(std::string_view what, std::chrono::duration<Rep, Peri
   return a % b < Duration::zero() ? quotient - 1 : quotient;
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -7,7 +7,7 @@
 
 #include "../concepts/emitter.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 namespace detail {
 
 /// What any_of and all_of share: every part is asked every time, every part hears of every window,
@@ -198,4 +198,4 @@ template <class... Parts>
   return detail::AllOf<Parts...>(std::move(parts)...);
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -8,7 +8,7 @@
 #include "check.hpp"
 #include "tunable.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// A window of exactly n items; smaller only by flush, close or capacity.
 ///
@@ -38,4 +38,4 @@ class CountWindow {
   detail::Tunable<std::size_t> size_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

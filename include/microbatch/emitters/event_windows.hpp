@@ -7,7 +7,7 @@
 #include "by_item.hpp"
 #include "watermark.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// The face of every emitter over event time. What it does stands in StateOf<T, Timestamp, KeyFn>,
 /// which depends on the item type and is made with the first question.
@@ -89,4 +89,4 @@ class EventWindows : private ByItem {
   EventTimeOptions options_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -6,7 +6,7 @@
 #include "../concepts/emitter.hpp"
 #include "check.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// What a FixedTimeWindow with empty windows does about the cells that a late consumer missed.
 enum class Late : std::uint8_t {
@@ -102,4 +102,4 @@ class FixedTimeWindow {
   std::int64_t cell_ = 0;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

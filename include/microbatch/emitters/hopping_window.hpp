@@ -11,7 +11,7 @@
 #include "check.hpp"
 #include "pane_state.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 
@@ -148,4 +148,4 @@ template <class R, class P, class R2, class P2, class F>
 HoppingWindow(std::chrono::duration<R, P>, std::chrono::duration<R2, P2>, F, EventTimeOptions)
     -> HoppingWindow<F>;
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

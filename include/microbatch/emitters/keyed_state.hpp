@@ -15,7 +15,7 @@
 #include "../concepts/emitter.hpp"
 #include "by_item.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// What by_key does: routes items into one bucket per key, and asks a key's emitter about its
 /// bucket when that has a new item, when its timer is due, and when its window has ended.
@@ -306,4 +306,4 @@ class KeyedState {
   std::uint32_t noticed_ = 0;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

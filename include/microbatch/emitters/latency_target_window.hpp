@@ -10,7 +10,7 @@
 #include "check.hpp"
 #include "tunable.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 
@@ -123,4 +123,4 @@ class LatencyTargetWindow {
   detail::CostModel cost_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -12,7 +12,7 @@
 #include "../core/key_map.hpp"
 #include "by_item.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// One window that is ready to leave: which buckets it takes, of which it copies how many, and what
 /// it tells.
@@ -163,4 +163,4 @@ class Exit {
   bool leaving_ = false;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -7,7 +7,7 @@
 #include "check.hpp"
 #include "tunable.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// A window when its oldest item has waited for `age`, with everything that is pending then. The
 /// clock starts with the item, not with the last window: compare PeriodWindow.
@@ -45,4 +45,4 @@ class MaxAgeWindow {
   detail::Tunable<Duration> age_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -5,7 +5,7 @@
 #include "../concepts/emitter.hpp"
 #include "check.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// A window whenever a worker is free, with everything that is pending: single items while the
 /// callback keeps up, and the larger the windows the busier it is. The engine asks an emitter only
@@ -29,4 +29,4 @@ class OpportunisticWindow {
   std::size_t at_least_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

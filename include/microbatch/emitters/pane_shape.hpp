@@ -12,7 +12,7 @@
 #include "../core/key_map.hpp"
 #include "check.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Windows of `size`, one every `hop`, of which one begins at an origin. They are made of panes,
 /// the longest stretches that no window begins or ends within.
@@ -83,4 +83,4 @@ class PaneStore {
   Panes spare_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

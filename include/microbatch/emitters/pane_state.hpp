@@ -13,7 +13,7 @@
 #include "pane_shape.hpp"
 #include "placing.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Windows over event time: items are routed into buckets by pane and key, and a window leaves, key
 /// by key, once the watermark has passed its end. Nothing is done per step for panes or keys that
@@ -279,4 +279,4 @@ class PaneState {
   Exit<T, K> exit_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -3,7 +3,7 @@
 #include "../concepts/emitter.hpp"
 #include "check.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// A window when `period` has passed since the last one (since the start, for the first), with
 /// everything that is pending; while nothing is pending it waits for the first item, which then
@@ -42,4 +42,4 @@ class PeriodWindow {
   TimePoint now_{};
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -12,7 +12,7 @@
 #include "leaving.hpp"
 #include "watermark.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Where an item that is in no proper window goes.
 enum class Side : std::uint8_t { too_late, unplaced };
@@ -104,4 +104,4 @@ class Placing {
   std::exception_ptr error_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

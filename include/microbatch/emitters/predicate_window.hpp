@@ -8,7 +8,7 @@
 
 #include "../concepts/emitter.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// The item for which p(item) is true closes the window and is its last. Each item is asked once.
 ///
@@ -56,4 +56,4 @@ class PredicateWindow {
   std::uint64_t match_ = none;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -7,7 +7,7 @@
 #include "../concepts/emitter.hpp"
 #include "check.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 struct RelaxedTimeOptions {
   /// No window holds more.
@@ -76,4 +76,4 @@ class RelaxedTimeWindow {
   TimePoint now_{};
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -11,7 +11,7 @@
 #include "leaving.hpp"
 #include "placing.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 struct SessionShape {
   Duration gap;
@@ -213,4 +213,4 @@ class SessionState {
 template <class Timestamp, class KeyFn = Unkeyed>
 using SessionWindows = EventWindows<SessionState, SessionShape, Timestamp, KeyFn>;
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

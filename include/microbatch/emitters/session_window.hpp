@@ -9,7 +9,7 @@
 #include "check.hpp"
 #include "session_state.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 template <class Timestamp = ArrivalTime>
 class SessionWindow;
@@ -87,4 +87,4 @@ SessionWindow(std::chrono::duration<R, P>, F) -> SessionWindow<F>;
 template <class R, class P, class F>
 SessionWindow(std::chrono::duration<R, P>, F, EventTimeOptions) -> SessionWindow<F>;
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

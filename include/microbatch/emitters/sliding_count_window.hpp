@@ -8,7 +8,7 @@
 #include "../concepts/emitter.hpp"
 #include "check.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// The last `size` items, every `slide` items. The first `slide` items of a window leave with it,
 /// the others are copied and stay for the next one; by flush, close or capacity everything leaves.
@@ -53,4 +53,4 @@ class SlidingCountWindow {
   std::size_t slide_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -11,7 +11,7 @@
 #include "../concepts/emitter.hpp"
 #include "check.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// So many items are enough once the oldest has waited for so long.
 struct Tier {
@@ -76,4 +76,4 @@ class TieredWindow {
   std::shared_ptr<const std::vector<Tier>> tiers_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -5,7 +5,7 @@
 #include "check.hpp"
 #include "pane_state.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// A fixed grid over event time: a window holds the items whose timestamp lies in [begin, end), and
 /// leaves when the watermark (see watermark.hpp) has passed its end. Items may come in any order.
@@ -50,4 +50,4 @@ TumblingWindow(std::chrono::duration<R, P>, F) -> TumblingWindow<F>;
 template <class R, class P, class F>
 TumblingWindow(std::chrono::duration<R, P>, F, EventTimeOptions) -> TumblingWindow<F>;
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

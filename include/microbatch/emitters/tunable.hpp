@@ -5,7 +5,7 @@
 #include <memory>
 #include <mutex>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// A limit that can be changed while an emitter runs. Copies of an emitter share it: keep one, hand
 /// the other to streaming().
@@ -36,4 +36,4 @@ class Tunable {
   std::shared_ptr<Shared> shared_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -11,7 +11,7 @@
 #include "../core/event_time.hpp"
 #include "check.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// How an emitter goes by event time.
 struct EventTimeOptions {
@@ -186,4 +186,4 @@ class Watermark {
   TimePoint last_seen_{};
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

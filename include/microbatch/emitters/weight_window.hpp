@@ -17,7 +17,7 @@
 #include "check.hpp"
 #include "tunable.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Take the weights that the stream's own weight function stored.
 struct StoredWeight {};
@@ -187,4 +187,4 @@ WeightWindow(std::uint64_t) -> WeightWindow<StoredWeight>;
 template <class Weight>
 WeightWindow(std::uint64_t, Weight) -> WeightWindow<Weight>;
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -6,7 +6,7 @@
 #include "../delivery/batch.hpp"
 #include "../stream_core.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 template <class T>
 [[nodiscard]] WindowEvent window_event(WindowEvent::Kind kind, const StreamCore<T>& core,
@@ -64,4 +64,4 @@ class Attempt {
   bool put_only_ = false;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

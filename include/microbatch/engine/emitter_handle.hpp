@@ -7,7 +7,7 @@
 
 #include "../concepts/emitter.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// An emitter with its type erased: a few virtual calls per window, none per item. Fills in what
 /// the emitter leaves out: by default a flush wants what is in front, and the front is what leaves.
@@ -59,4 +59,4 @@ class EmitterOf final : public EmitterHandle<T> {
   E emitter_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

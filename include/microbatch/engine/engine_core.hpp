@@ -13,7 +13,7 @@
 #include "engine_loop.hpp"
 #include "ticket.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// An engine as its host and its consumer see it: the loop, the jobs that it hands over, and its
 /// ends (flush, drain, finish).
@@ -306,4 +306,4 @@ CloseResult<T> EngineCore<T>::finish() {
   return result;
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -17,7 +17,7 @@
 #include "teller.hpp"
 #include "window_former.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// The loop from the lanes to the callback. One thread at a time runs it: whoever holds the token.
 /// The token is never held while a callback, a sink or an observer runs.
@@ -194,4 +194,4 @@ class EngineLoop {
   std::function<void()> on_finished_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

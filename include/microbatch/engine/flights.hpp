@@ -17,7 +17,7 @@
 #include "meters.hpp"
 #include "runner.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// The windows that have left the emitter and have not ended: which of them runs next, what their
 /// attempts led to, and how each item ends.
@@ -308,4 +308,4 @@ class Flights {
   bool refused_ = false;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -6,7 +6,7 @@
 #include "../core/pending.hpp"
 #include "../queue/lanes.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// What flush() asked for and how far it has come: first everything that was published at the call
 /// is swept, then it leaves in windows, then those windows settle. Later items are not waited for.
@@ -64,4 +64,4 @@ class FlushMarks {
   std::uint64_t below_ = 0;   // sequence
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

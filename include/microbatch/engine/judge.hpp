@@ -11,7 +11,7 @@
 #include "../delivery/failure_policy.hpp"
 #include "../stream_core.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// What an attempt has led to: which items end by it, and what the window does next. The policy's
 /// arithmetic is RetryPlan; here it meets items, time and the other windows' successes.
@@ -159,4 +159,4 @@ class Judge {
   bool last_chance_ = false;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -8,7 +8,7 @@
 #include "../core/histogram.hpp"
 #include "../delivery/call_meter.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Measures windows, where that is asked for: their sizes and lives under the token, waits and
 /// callbacks on the threads that run them, each with recorders of its own.
@@ -98,4 +98,4 @@ class Meters {
   std::vector<CallMeter*> free_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -12,7 +12,7 @@
 #include "judge.hpp"
 #include "meters.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Runs what a window has due: its callback, and its put where no other window has to go first.
 /// What came of it stands in the batch, for Flights::complete().
@@ -76,4 +76,4 @@ class Runner {
   const Order order_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -9,7 +9,7 @@
 #include "../core/pause.hpp"
 #include "../stream_core.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// How an engine that waits for items goes to sleep without missing one: it tells the lanes at
 /// which count to ring, passes the barrier, and looks once more.
@@ -97,4 +97,4 @@ class Sleeper {
   bool armed_ = false;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

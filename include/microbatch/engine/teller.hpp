@@ -14,7 +14,7 @@
 #include "../core/thread_role.hpp"
 #include "../stream_core.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Tells users what settling has led to: dead letters, acknowledgements, commits, settled
 /// windows and background errors, in this order, so that a source commits only what its receiver
@@ -135,4 +135,4 @@ class Teller {
   std::atomic<std::uint64_t> lost_{0};  // only counted, never waited for
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -6,7 +6,7 @@
 
 #include "../core/errors.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// A job on its way through a foreign executor. It keeps its engine alive, runs the job once, and
 /// tells the engine if it is destroyed unrun: a stopped pool must not lose a window.
@@ -34,4 +34,4 @@ class Ticket {
   void* job_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -12,7 +12,7 @@
 #include "../stream_core.hpp"
 #include "emitter_handle.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// From the lanes to a window: sweeps what the emitter wants to see, asks it, and fills a batch.
 ///
@@ -191,4 +191,4 @@ class WindowFormer {
   bool erred_ = false;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

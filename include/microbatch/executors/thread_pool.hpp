@@ -8,7 +8,7 @@
 #include "../concepts/executor.hpp"
 #include "../core/thread_role.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 struct ThreadPoolOptions {
   std::size_t workers = 1;  ///< 1 to 1024
@@ -59,4 +59,4 @@ class ThreadPool {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -13,7 +13,7 @@
 #include "../operators/stages.hpp"
 #include "../pipeline.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// For flows: appends with an origin.
 struct AppendFrom {
@@ -198,4 +198,4 @@ struct Inlet {
   };
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

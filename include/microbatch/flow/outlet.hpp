@@ -15,7 +15,7 @@
 #include "../pipeline.hpp"
 #include "inlet.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// What a flow came to.
 template <class T>
@@ -257,4 +257,4 @@ class RunnableFlow {
 };
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

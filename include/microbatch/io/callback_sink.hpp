@@ -5,7 +5,7 @@
 #include <span>
 #include <utility>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Hands each window's results to a function, which takes them as a std::span<const R>. What the
 /// function returns becomes put()'s answer; what it throws makes the engine put them again.
@@ -26,4 +26,4 @@ class CallbackSink {
   F f_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

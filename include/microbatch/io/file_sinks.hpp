@@ -10,7 +10,7 @@
 
 #include "text_lines.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 
@@ -113,4 +113,4 @@ class FolderSink {
   std::unique_ptr<Shared> shared_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

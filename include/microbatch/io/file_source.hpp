@@ -12,7 +12,7 @@
 
 #include "../pipeline.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 struct FileSourceOptions {
   std::filesystem::path file;
@@ -100,4 +100,4 @@ class FileSource {
   std::unique_ptr<detail::FileReader> reader_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -8,7 +8,7 @@
 
 #include "../pipeline.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 
@@ -56,4 +56,4 @@ class GeneratorSource {
   F generate_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -9,7 +9,7 @@
 
 #include "../pipeline.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 class InputReader;
@@ -47,4 +47,4 @@ class InputSource {
   std::unique_ptr<detail::InputReader> reader_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -8,7 +8,7 @@
 
 #include "text_lines.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 namespace detail {
 void put_to_descriptor(int descriptor, std::string_view text);
@@ -43,4 +43,4 @@ class OutputSink {
   int descriptor_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// A position file that cannot be used: damaged, of a newer version, or of another kind of source.
 class PositionError : public std::runtime_error {
@@ -49,4 +49,4 @@ class PositionFile {
   std::unique_ptr<Lock> lock_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

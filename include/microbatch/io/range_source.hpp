@@ -7,7 +7,7 @@
 
 #include "../pipeline.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// The elements of a range, from its beginning to its end: a vector, a view, anything one can loop
 /// over. The range goes into the source; elements are copied, or moved where it yields rvalues.
@@ -32,4 +32,4 @@ class RangeSource {
   R range_;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

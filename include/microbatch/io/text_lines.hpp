@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// What the sinks for text take: text as it is, anything else as fmt writes it.
 template <class R>
@@ -27,4 +27,4 @@ void write_lines(std::string& text, std::span<const R> results) {
   }
 }
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

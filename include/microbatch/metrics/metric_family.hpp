@@ -7,7 +7,7 @@
 
 #include "../core/probe.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Names and values that tell series of one family apart, in the order in which they are written.
 using Labels = std::vector<std::pair<std::string, std::string>>;
@@ -45,4 +45,4 @@ struct LabelledSample {
 /// with a bound for each power of two, and only of consumers that measure.
 [[nodiscard]] std::vector<MetricFamily> metric_families(const std::vector<LabelledSample>& samples);
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

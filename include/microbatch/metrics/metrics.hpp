@@ -12,7 +12,7 @@
 #include "../core/probe.hpp"
 #include "metric_family.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// A Consumer or an Engine: what has a probe.
 template <class C>
@@ -87,4 +87,4 @@ class Metrics {
   std::uint64_t errors_ = 0;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -8,7 +8,7 @@
 #include "../core/results.hpp"
 #include "../emitters/by_item.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// What a window came to, with the window's key where it has one, its event-time bounds where it
 /// goes by event time, and why it left.
@@ -52,4 +52,4 @@ template <class R>
 }
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

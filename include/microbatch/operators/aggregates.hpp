@@ -14,7 +14,7 @@
 #include "../core/key_map.hpp"
 #include "not_a_range.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// What a window's items come to. An aggregate of items T has
 ///
@@ -275,4 +275,4 @@ template <class Empty, class Add, class Result>
       std::move(empty), std::move(add), {}, std::move(result)};
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -15,7 +15,7 @@
 #include "../emitters/by_item.hpp"
 #include "../emitters/pane_state.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// Which pairs a join gives.
 enum class Joining : std::uint8_t {
@@ -139,4 +139,4 @@ struct JoinTime {
 };
 
 }  // namespace detail
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -15,7 +15,7 @@
 #include "aggregated.hpp"
 #include "aggregates.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Whatever is there, as soon as nobody is busy with what was there before.
 struct Arrivals {
@@ -137,4 +137,4 @@ class KeyedFold {
   std::vector<Full> full_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

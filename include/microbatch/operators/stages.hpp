@@ -9,7 +9,7 @@
 
 #include "not_a_range.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 namespace detail {
 
 /// One item in, one out.
@@ -143,4 +143,4 @@ template <detail::NotARange F>
   return detail::FlatMapStage<F>{std::move(f)};
 }
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -13,7 +13,7 @@
 #include "aggregates.hpp"
 #include "keyed_fold.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Each window by itself.
 template <class T, class G, class K>
@@ -194,4 +194,4 @@ template <class G>
 inline constexpr bool is_aggregate =
     requires(G& g) { g.empty(); } || requires { typename G::template For<int>; };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

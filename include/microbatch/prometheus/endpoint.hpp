@@ -11,7 +11,7 @@ namespace prometheus {
 class Collectable;
 }
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 struct PrometheusOptions {
   std::string address = "127.0.0.1";  ///< an IP address of this machine
@@ -50,4 +50,4 @@ class PrometheusEndpoint {
 /// Registry of its own. The metrics must outlive it.
 [[nodiscard]] std::shared_ptr<::prometheus::Collectable> prometheus_collectable(Metrics& metrics);
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

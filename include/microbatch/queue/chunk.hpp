@@ -10,7 +10,7 @@
 #include "../core/atomic.hpp"
 #include "../core/item_slots.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// A fixed run of slots of a lane. `next` is written by the producer before it publishes the first
 /// item behind it, and read by the consumer after it has seen that item.
@@ -121,4 +121,4 @@ class ChunkPool {
   std::array<Atomic<Cell*>, 32> shelves_{};
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -18,7 +18,7 @@
 #include "lane_reader.hpp"
 #include "wake.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// What an append brings along beside the item. All of it is optional.
 struct Luggage {
@@ -325,4 +325,4 @@ class Lane {
   LaneReader<T> reader_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

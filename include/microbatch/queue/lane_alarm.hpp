@@ -8,7 +8,7 @@
 
 #include "lane.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Tells a stream's lanes when to ring a sleeping engine: once per window, not once per item.
 ///
@@ -38,7 +38,7 @@ class LaneAlarm {
     for (std::size_t i = 0; i < lanes.size(); ++i) {
       tails_[i] = lanes[i]->accepted();
       published += tails_[i];
-      active += tails_[i] != before_[i] ? 1 : 0;
+      if (tails_[i] != before_[i]) ++active;
     }
     if (published - taken >= wanted) return false;
     const std::uint64_t missing = wanted - (published - taken);
@@ -82,4 +82,4 @@ class LaneAlarm {
   std::uint64_t slept_for_ = 0;  // what was wanted at the last mark_round()
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -6,7 +6,7 @@
 #include "../core/atomic.hpp"
 #include "../core/cache_line.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// The counters of one lane: who may publish how far, what is published, and at which count
 /// somebody wants to be woken. One producer writes, one consumer reads, and neither ever waits for
@@ -161,4 +161,4 @@ class LaneGate {
   Atomic<std::uint64_t> wake_at_{1};  // a new lane reports its first item
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

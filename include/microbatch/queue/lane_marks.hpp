@@ -8,7 +8,7 @@
 #include "../core/atomic.hpp"
 #include "../core/mark.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// The marks that wait beside the lanes, each behind the items that its lane held when it was put.
 ///
@@ -48,4 +48,4 @@ class LaneMarks {
   Atomic<bool> any_{false};
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

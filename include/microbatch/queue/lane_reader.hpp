@@ -11,7 +11,7 @@
 #include "../core/item_slots.hpp"
 #include "chunk.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// The consumer's end of a lane: takes items out of its chain of chunks, in their order, and gives
 /// chunks that were read back to the pool. What is published is said by the lane's tail, which the
@@ -106,4 +106,4 @@ class alignas(cache_line) LaneReader {
   std::uint64_t end_ = 0;  // the position behind read_'s last slot
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -11,7 +11,7 @@
 #include "lane_alarm.hpp"
 #include "lane_marks.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// The lock-free many-producer, single-consumer queue of a stream: the set of its lanes.
 ///
@@ -320,4 +320,4 @@ class Lanes {
   std::uint64_t left_behind_ = 0;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// A stream's core, as a thread that holds lanes of it sees it.
 class LaneHome {
@@ -50,4 +50,4 @@ class ThreadLanes {
   inline static constinit thread_local std::array<Cached, 8> cache_{};
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -5,7 +5,7 @@
 #include "../core/atomic.hpp"
 #include "../core/clock.hpp"
 
-namespace microbatch::detail {
+namespace microbatch::inline v0_1::detail {
 
 /// Where producers ring when the engine should be stepped. Between two arms it rings once, however
 /// many lanes reach their share.
@@ -55,4 +55,4 @@ class Wake {
   std::function<void()> call_;
 };
 
-}  // namespace microbatch::detail
+}  // namespace microbatch::inline v0_1::detail

@@ -7,7 +7,7 @@
 #include "../durable/durable_streaming.hpp"
 #include "storage.hpp"
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 /// Settings of a stream in a file.
 struct StreamOptions {
@@ -47,4 +47,4 @@ class DurableStream : public microbatch::DurableStream<T, Storage, C> {
 template <class T>
 using Window = DurableWindow<T, Storage>;
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

@@ -14,7 +14,7 @@
 #include "../concepts/storage.hpp"
 #include "transaction.hpp"
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 /// Settings of a file.
 struct FileOptions {
@@ -150,4 +150,4 @@ class Storage {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

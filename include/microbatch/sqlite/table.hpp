@@ -22,7 +22,7 @@
 #include "../state/table.hpp"
 #include "storage.hpp"
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 /// What a table in a file may hold, and how long.
 struct TableOptions {
@@ -286,4 +286,4 @@ class Table {
   std::unique_ptr<Store> store_;
 };
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

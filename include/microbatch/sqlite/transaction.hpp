@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-namespace microbatch::sqlite {
+namespace microbatch::inline v0_1::sqlite {
 
 /// A value for a statement's parameter: NULL, a number, text or a blob.
 using Value =
@@ -80,4 +80,4 @@ class Transaction {
   std::vector<const void*> tables_;
 };
 
-}  // namespace microbatch::sqlite
+}  // namespace microbatch::inline v0_1::sqlite

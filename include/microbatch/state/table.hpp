@@ -20,7 +20,7 @@
 #include "../core/errors.hpp"
 #include "../core/key_map.hpp"
 
-namespace microbatch {
+namespace microbatch::inline v0_1 {
 
 /// What a table may hold, and how long.
 struct TableOptions {
@@ -253,4 +253,4 @@ class Table {
   std::uint64_t evicted_ = 0;
 };
 
-}  // namespace microbatch
+}  // namespace microbatch::inline v0_1

@@ -9,7 +9,7 @@
 #include "../core/clock.hpp"
 #include "../core/errors.hpp"
 
-namespace microbatch::testing {
+namespace microbatch::inline v0_1::testing {
 
 /// A clock that stands still until a test moves it. Whoever waits for it is told.
 ///
@@ -48,4 +48,4 @@ class ManualClock final : public Clock {
   std::map<const void*, std::function<void()>> watchers_;
 };
 
-}  // namespace microbatch::testing
+}  // namespace microbatch::inline v0_1::testing

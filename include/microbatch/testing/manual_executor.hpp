@@ -10,7 +10,7 @@
 
 #include "../concepts/executor.hpp"
 
-namespace microbatch::testing {
+namespace microbatch::inline v0_1::testing {
 
 /// An executor and engine host without a thread: nothing happens but in step() and run_ready(), on
 /// the thread that calls them. With a ManualClock a test of a consumer is exact and never sleeps.
@@ -143,4 +143,4 @@ class ManualExecutor {
   std::vector<std::shared_ptr<Place>> places_;
 };
 
-}  // namespace microbatch::testing
+}  // namespace microbatch::inline v0_1::testing

@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
-namespace microbatch::testing {
+namespace microbatch::inline v0_1::testing {
 
 /// A sink that remembers what it was given, and fails when it is told to.
 ///
@@ -55,4 +55,4 @@ class RecordingSink {
   std::size_t failures_ = 0;
 };
 
-}  // namespace microbatch::testing
+}  // namespace microbatch::inline v0_1::testing

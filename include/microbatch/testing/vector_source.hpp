@@ -8,7 +8,7 @@
 
 #include "../pipeline.hpp"
 
-namespace microbatch::testing {
+namespace microbatch::inline v0_1::testing {
 
 /// A source of given items, in one partition with offsets from 0; remembers what was committed.
 template <class T>
@@ -41,4 +41,4 @@ class VectorSource {
   std::vector<Origin> commits_;
 };
 
-}  // namespace microbatch::testing
+}  // namespace microbatch::inline v0_1::testing

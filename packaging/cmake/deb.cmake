@@ -1,0 +1,30 @@
+# Debian packages: `cpack -G DEB`, see the preset `deb`. libmicrobatch-dev holds the core, libmicrobatch-NAME-dev what a
+# component adds.
+
+set(CPACK_PACKAGE_NAME libmicrobatch-dev)
+set(CPACK_PACKAGE_CONTACT "the microbatch authors <microbatch@localhost>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION} (C++20)")
+set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
+set(CPACK_PACKAGING_INSTALL_PREFIX ${CMAKE_INSTALL_PREFIX})
+set(CPACK_STRIP_FILES OFF)
+
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_COMPONENTS_GROUPING IGNORE)
+set(CPACK_COMPONENTS_ALL core ${built_components})
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ${BUILD_SHARED_LIBS})
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ${BUILD_SHARED_LIBS})  # and have the linker's cache renewed
+
+set(CPACK_DEBIAN_CORE_PACKAGE_NAME libmicrobatch-dev)
+set(CPACK_DEBIAN_CORE_PACKAGE_DEPENDS "libfmt-dev (>= 9)")
+set(CPACK_DEBIAN_CORE_DESCRIPTION "${PROJECT_DESCRIPTION}")
+foreach(component IN LISTS built_components)
+  string(TOUPPER ${component} COMPONENT)
+  get_target_property(packages microbatch_${component} DEBIAN_PACKAGES)
+  list(JOIN packages ", " packages)
+  set(CPACK_DEBIAN_${COMPONENT}_PACKAGE_NAME libmicrobatch-${component}-dev)
+  set(CPACK_DEBIAN_${COMPONENT}_PACKAGE_DEPENDS "libmicrobatch-dev (= ${PROJECT_VERSION}), ${packages}")
+endforeach()
+
+include(CPack)
