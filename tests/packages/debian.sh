@@ -5,7 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 fail() { echo "debian.sh: $1" && exit 1; }
-[[ $(id -u) == 0 ]] || fail "chroot needs root"
+skip() { echo "debian.sh: skipped, because $1" && exit 77; }
+[[ $(id -u) == 0 ]] || skip "chroot needs root"
+(($# > 0)) || command -v debootstrap >/dev/null || skip "debootstrap is not installed"
 
 cmake --preset deb
 cmake --build --preset deb --parallel "$(nproc)"
