@@ -17,6 +17,12 @@ if(TARGET microbatch_prometheus)  # the component `prometheus`
   install(EXPORT microbatch-prometheus-targets NAMESPACE microbatch:: DESTINATION ${package_dir})
 endif()
 
+if(TARGET microbatch_kafka)  # the component `kafka`
+  install(TARGETS microbatch_kafka EXPORT microbatch-kafka-targets)
+  install(EXPORT microbatch-kafka-targets NAMESPACE microbatch:: DESTINATION ${package_dir})
+  install(FILES ${CMAKE_CURRENT_LIST_DIR}/find_rdkafka.cmake DESTINATION ${package_dir})
+endif()
+
 configure_package_config_file(
   ${CMAKE_CURRENT_LIST_DIR}/microbatchConfig.cmake.in ${PROJECT_BINARY_DIR}/microbatchConfig.cmake
   INSTALL_DESTINATION ${package_dir})

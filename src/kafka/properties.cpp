@@ -1,0 +1,41 @@
+#include <microbatch/kafka/properties.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace microbatch::kafka {
+
+Properties& Properties::set(std::string name, std::string value) {
+  const auto at = std::find_if(entries_.begin(), entries_.end(),
+                               [&](const Entry& entry) { return entry.first == name; });
+  if (at != entries_.end())
+    at->second = std::move(value);
+  else
+    entries_.emplace_back(std::move(name), std::move(value));
+  return *this;
+}
+
+std::optional<std::string> Properties::get(std::string_view name) const {
+  for (const Entry& entry : entries_)
+    if (entry.first == name) return entry.second;
+  return std::nullopt;
+}
+
+bool Properties::is_secret(std::string_view name) noexcept {
+  constexpr std::array words{"password",           "secret", "token",
+                             "oauthbearer.config", "jaas",   "key.pem"};
+  return std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+    return name.find(word) != std::string_view::npos;
+  });
+}
+
+std::string Properties::without_secrets(std::string text) const {
+  for (const auto& [name, value] : entries_) {
+    if (value.empty() || !is_secret(name)) continue;
+    for (auto at = text.find(value); at != std::string::npos; at = text.find(value, at + 3))
+      text.replace(at, value.size(), "***");
+  }
+  return text;
+}
+
+}  // namespace microbatch::kafka
