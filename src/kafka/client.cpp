@@ -26,9 +26,9 @@ Conf Client::make_conf(const Setup& setup) {
           "{}: unknown property \"{}\"; expected one of librdkafka's configuration properties",
           setup.who, name));
     if (result == RD_KAFKA_CONF_INVALID)
-      throw ConfigError(fmt::format("{}: property \"{}\" cannot be \"{}\": {}", setup.who, name,
-                                    Properties::is_secret(name) ? "***" : value,
-                                    setup.properties.without_secrets(text.data())));
+      throw ConfigError(setup.properties.without_secrets(
+          fmt::format("{}: property \"{}\" cannot be \"{}\": {}", setup.who, name,
+                      Properties::is_secret(name) ? "***" : value, text.data())));
   };
   if (setup.properties.get("bootstrap.servers").value_or("").empty() &&
       !setup.properties.get("test.mock.num.brokers"))

@@ -30,11 +30,15 @@ bool Properties::is_secret(std::string_view name) noexcept {
 }
 
 std::string Properties::without_secrets(std::string text) const {
-  for (const auto& [name, value] : entries_) {
-    if (value.empty() || !is_secret(name)) continue;
-    for (auto at = text.find(value); at != std::string::npos; at = text.find(value, at + 3))
-      text.replace(at, value.size(), "***");
-  }
+  std::vector<std::string_view> secrets;
+  for (const auto& [name, value] : entries_)
+    if (is_secret(name) && !value.empty()) secrets.push_back(value);
+  // The longest first: one may hold another.
+  std::sort(secrets.begin(), secrets.end(),
+            [](std::string_view a, std::string_view b) { return a.size() > b.size(); });
+  for (const std::string_view secret : secrets)
+    for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at + 3))
+      text.replace(at, secret.size(), "***");
   return text;
 }
 

@@ -82,7 +82,9 @@ class Sink::Impl {
             .type = RD_KAFKA_PRODUCER,
             .properties = options_.properties,
             .fixed = {},
-            .defaults = {{"enable.idempotence", "true"}, {"message.timeout.ms", "30000"}},
+            .defaults = {{"enable.idempotence", "true"},
+                         {"message.timeout.ms", "30000"},
+                         {"topic.metadata.propagation.max.ms", "5000"}},
             .on_event = options_.on_event,
             .callbacks = [](rd_kafka_conf_t* conf) {
               rd_kafka_conf_set_dr_msg_cb(conf, Reports::on_report);

@@ -217,23 +217,25 @@ void Source::Impl::finish(Feed<Record>& feed) {
     backlog_.clear();
     commit_now_and_then();
   }
-  commit_synchronously(nullptr);
+  commit_synchronously();
 }
 
 void Source::Impl::close() {
   if (!client_) return;
   closing_ = true;
   rd_kafka_t* const consumer = client_->get();
-  const detail::Queue queue(rd_kafka_queue_new(consumer));
-  // Leaves the group, so that the others need not wait until we are missed; not without bound.
-  const detail::KafkaError error(rd_kafka_consumer_close_queue(consumer, queue.get()));
-  const TimePoint until = steady_clock().now() + 5s;
-  while (!error && rd_kafka_consumer_closed(consumer) == 0 && steady_clock().now() < until) {
-    const detail::Handle<rd_kafka_event_t, rd_kafka_event_destroy> event(
-        rd_kafka_queue_poll(queue.get(), 100));
-    if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE)
-      on_rebalance(consumer, rd_kafka_event_error(event.get()),
-                   rd_kafka_event_topic_partition_list(event.get()), client_.get());
+  {
+    // Leaves the group, so that the others need not wait until we are missed; not without bound.
+    // The queue must go before the client, or what it still holds keeps the client from ending.
+    const detail::Queue queue(rd_kafka_queue_new(consumer));
+    const detail::KafkaError error(rd_kafka_consumer_close_queue(consumer, queue.get()));
+    const TimePoint until = steady_clock().now() + 5s;
+    while (!error && rd_kafka_consumer_closed(consumer) == 0 && steady_clock().now() < until) {
+      const detail::Event event(rd_kafka_queue_poll(queue.get(), 100));
+      if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE)
+        on_rebalance(consumer, rd_kafka_event_error(event.get()),
+                     rd_kafka_event_topic_partition_list(event.get()), client_.get());
+    }
   }
   closing_ = false;
   last_ = nullptr;

@@ -61,6 +61,8 @@ void Source::Impl::assign(rd_kafka_topic_partition_list_t& partitions) {
   client_->tell("kafka::Source: assigned" + names(partitions));
   if (options_.start_at) find_start(partitions);
   last_ = nullptr;
+  rejoining_ = false;
+  next_commit_ = microbatch::detail::later(steady_clock().now(), options_.commit_interval);
   std::lock_guard lock(assignments_.mutex);
   for (const auto& partition : each(partitions))
     assignments_.add(partition.topic, partition.partition);
@@ -111,9 +113,10 @@ void Source::Impl::revoke(rd_kafka_topic_partition_list_t& partitions) {
     } catch (...) {
       error = std::current_exception();
     }
-    commit_synchronously(&partitions);
+    commit_synchronously();
   }
   last_ = nullptr;
+  rejoining_ = true;
   {
     std::lock_guard lock(assignments_.mutex);
     for (const std::uint32_t id : ids) assignments_.remove(id);
@@ -129,15 +132,11 @@ void Source::Impl::commit(Origin last) {
   if (auto* assignment = assignments_.find(last.partition)) assignment->settle(last.offset + 1);
 }
 
-detail::PartitionList Source::Impl::take_commits(const rd_kafka_topic_partition_list_t* of) {
+detail::PartitionList Source::Impl::take_commits() {
   auto list = detail::make_list(1);
   std::lock_guard lock(assignments_.mutex);
   for (const auto& assignment : assignments_.all()) {
     if (assignment->settled <= assignment->told) continue;
-    if (of != nullptr && rd_kafka_topic_partition_list_find(
-                             const_cast<rd_kafka_topic_partition_list_t*>(of),
-                             assignment->topic.c_str(), assignment->partition) == nullptr)
-      continue;
     assignment->told = assignment->settled;
     rd_kafka_topic_partition_list_add(list.get(), assignment->topic.c_str(), assignment->partition)
         ->offset = assignment->settled;
@@ -147,23 +146,23 @@ detail::PartitionList Source::Impl::take_commits(const rd_kafka_topic_partition_
 
 void Source::Impl::commit_now_and_then() {
   const TimePoint now = steady_clock().now();
-  if (transactional_ || now < next_commit_) return;
+  if (transactional_ || rejoining_ || now < next_commit_) return;
   next_commit_ = microbatch::detail::later(now, options_.commit_interval);
-  const auto list = take_commits(nullptr);
+  const auto list = take_commits();
   if (list->cnt == 0) return;
   const auto code = rd_kafka_commit(client_->get(), list.get(), 1);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) refused(code, list.get());
 }
 
-void Source::Impl::commit_synchronously(const rd_kafka_topic_partition_list_t* of) {
+void Source::Impl::commit_synchronously() {
   if (transactional_) return;
-  const auto list = take_commits(of);
+  const auto list = take_commits();
   if (list->cnt == 0) return;
   rd_kafka_t* const consumer = client_->get();
   const detail::Queue answers(rd_kafka_queue_new(consumer));
   auto code = rd_kafka_commit_queue(consumer, list.get(), answers.get(), nullptr, nullptr);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-    const detail::Handle<rd_kafka_event_t, rd_kafka_event_destroy> event(
+    const detail::Event event(
         rd_kafka_queue_poll(answers.get(), detail::milliseconds(request_time)));
     code = event ? rd_kafka_event_error(event.get()) : RD_KAFKA_RESP_ERR__TIMED_OUT;
   }

@@ -56,10 +56,10 @@ class Source::Impl {
   /// Where the group has committed nothing: the offsets of options_.start_at.
   void find_start(rd_kafka_topic_partition_list_t& partitions);
 
-  /// What has ended since the broker was told last, of these partitions or of all.
-  [[nodiscard]] detail::PartitionList take_commits(const rd_kafka_topic_partition_list_t* of);
+  /// What has ended since the broker was told last.
+  [[nodiscard]] detail::PartitionList take_commits();
   void commit_now_and_then();
-  void commit_synchronously(const rd_kafka_topic_partition_list_t* of);
+  void commit_synchronously();
   void refused(rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t* offsets);
 
   const SourceOptions options_;
@@ -73,6 +73,9 @@ class Source::Impl {
   TimePoint next_commit_{};
   bool paused_ = false;
   bool closing_ = false;
+  /// Between giving partitions away and hearing what is left: a commit that crosses the group's new
+  /// generation on its way would cost us all of them.
+  bool rejoining_ = false;
   bool transactional_ = false;
   std::exception_ptr failure_;  // of a callback of librdkafka's
 

@@ -185,8 +185,8 @@ inline std::vector<Record> Broker::read(const std::string& topic, int partitions
           const char* name = nullptr;
           const void* value = nullptr;
           std::size_t size = 0;
-          for (std::size_t i = 0;
-               rd_kafka_header_get_all(headers, i, &name, &value, &size) == 0; ++i) {
+          for (std::size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == 0;
+               ++i) {
             record.headers.push_back({name, std::nullopt});
             if (value != nullptr)
               record.headers.back().value.emplace(static_cast<const char*>(value), size);
@@ -206,26 +206,30 @@ inline std::vector<Record> Broker::read(const std::string& topic, int partitions
 /// librdkafka's own mock cluster of one broker: groups, commits, injected errors; no transactions.
 class MockBroker : public Broker {
  public:
-  MockBroker() : MockBroker(std::make_unique<Client>(RD_KAFKA_PRODUCER, Properties{})) {}
-  ~MockBroker() override { rd_kafka_mock_cluster_destroy(cluster_); }
+  MockBroker() : MockBroker(std::make_unique<Cluster>()) {}
 
   std::string make_topic(int partitions) override {
     const std::string name = unique("topic");
-    rd_kafka_mock_topic_create(cluster_, name.c_str(), partitions, 1);
+    rd_kafka_mock_topic_create(get(), name.c_str(), partitions, 1);
     return name;
   }
-  [[nodiscard]] rd_kafka_mock_cluster_t* get() const noexcept { return cluster_; }
+  [[nodiscard]] rd_kafka_mock_cluster_t* get() const noexcept { return cluster_->cluster; }
 
  private:
-  explicit MockBroker(std::unique_ptr<Client> client)
-      : MockBroker(rd_kafka_mock_cluster_new(client->get(), 1), std::move(client)) {}
-  MockBroker(rd_kafka_mock_cluster_t* cluster, std::unique_ptr<Client> client)
-      : Broker(rd_kafka_mock_cluster_bootstraps(cluster)),
-        client_(std::move(client)),
-        cluster_(cluster) {}
+  struct Cluster {
+    Client client{RD_KAFKA_PRODUCER, Properties{}};
+    rd_kafka_mock_cluster_t* cluster = rd_kafka_mock_cluster_new(client.get(), 1);
 
-  std::unique_ptr<Client> client_;
-  rd_kafka_mock_cluster_t* cluster_;
+    Cluster() = default;
+    Cluster(const Cluster&) = delete;
+    Cluster& operator=(const Cluster&) = delete;
+    ~Cluster() { rd_kafka_mock_cluster_destroy(cluster); }
+  };
+
+  explicit MockBroker(std::unique_ptr<Cluster> cluster)
+      : Broker(rd_kafka_mock_cluster_bootstraps(cluster->cluster)), cluster_(std::move(cluster)) {}
+
+  std::unique_ptr<Cluster> cluster_;
 };
 
 /// Numbers that a callback has seen, and what it does first.
@@ -264,13 +268,13 @@ class Member {
          Options options = {})
       : source_(with_events(std::move(source))) {
     options.stop = stop_.get_token();
-    result_ = std::async(std::launch::async, [this, count, &seen,
-                                              options = std::move(options)]() mutable {
-      return microbatch::run(
-          source_,
-          microbatch::any_of(microbatch::CountWindow{count}, microbatch::MaxAgeWindow{50ms}),
-          std::ref(seen), microbatch::NoSink{}, std::move(options));
-    });
+    result_ = std::async(
+        std::launch::async, [this, count, &seen, options = std::move(options)]() mutable {
+          return microbatch::run(
+              source_,
+              microbatch::any_of(microbatch::CountWindow{count}, microbatch::MaxAgeWindow{50ms}),
+              std::ref(seen), microbatch::NoSink{}, std::move(options));
+        });
   }
   ~Member() {
     stop_.request_stop();
