@@ -78,7 +78,11 @@ void Source::Impl::run(Feed<Record>& feed, const std::stop_token& stop) {
 }
 
 void Source::Impl::open(const std::stop_token& stop) {
-  client_ = std::make_unique<detail::Client>(setup());
+  {
+    auto client = std::make_shared<detail::Client>(setup());
+    std::lock_guard lock(assignments_.mutex);
+    client_ = std::move(client);
+  }
   std::vector<std::string> named;
   for (const std::string& topic : options_.topics)
     if (topic.front() != '^') named.push_back(topic);
@@ -239,11 +243,10 @@ void Source::Impl::close() {
   }
   closing_ = false;
   last_ = nullptr;
-  {
-    std::lock_guard lock(assignments_.mutex);
-    while (!assignments_.all().empty()) assignments_.remove(assignments_.all().back()->id);
-  }
-  client_.reset();
+  std::shared_ptr<detail::Client> client;  // it ends without the mutex
+  std::lock_guard lock(assignments_.mutex);
+  while (!assignments_.all().empty()) assignments_.remove(assignments_.all().back()->id);
+  client.swap(client_);
 }
 
 }  // namespace microbatch::kafka

@@ -28,8 +28,11 @@ class Source::Impl {
   /// From now on the broker hears of commits by transactions only.
   void leave_commits_to_transactions() noexcept { transactional_ = true; }
   [[nodiscard]] detail::Assignments& assignments() noexcept { return assignments_; }
-  /// While run() runs; null otherwise.
-  [[nodiscard]] rd_kafka_t* consumer() const noexcept { return client_ ? client_->get() : nullptr; }
+  /// Any thread. While run() runs; null otherwise.
+  [[nodiscard]] std::shared_ptr<detail::Client> client() {
+    std::lock_guard lock(assignments_.mutex);
+    return client_;
+  }
 
  private:
   [[nodiscard]] detail::Client::Setup setup();
@@ -63,8 +66,8 @@ class Source::Impl {
   void refused(rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t* offsets);
 
   const SourceOptions options_;
-  std::unique_ptr<detail::Client> client_;
-  Feed<Record>* feed_ = nullptr;  // while run() runs
+  std::shared_ptr<detail::Client> client_;  // changed under the mutex of assignments_
+  Feed<Record>* feed_ = nullptr;            // while run() runs
   detail::Assignments assignments_;
   detail::Assignment* last_ = nullptr;            // of the last record
   const rd_kafka_topic_t* last_topic_ = nullptr;  // its topic, as librdkafka has it

@@ -126,12 +126,18 @@ class Broker {
     const Client client(RD_KAFKA_PRODUCER, properties({{"linger.ms", "1"}}));
     for (int i = from; i < from + n; ++i) {
       const std::string value = std::to_string(i);
-      const auto code = rd_kafka_producev(
-          client.get(), RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(i % partitions),
-          RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-          RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()),
-          RD_KAFKA_V_TIMESTAMP(timestamp), RD_KAFKA_V_END);
-      REQUIRE(code == RD_KAFKA_RESP_ERR_NO_ERROR);
+      rd_kafka_vu_t fields[5]{};
+      fields[0].vtype = RD_KAFKA_VTYPE_TOPIC;
+      fields[0].u.cstr = topic.c_str();
+      fields[1].vtype = RD_KAFKA_VTYPE_PARTITION;
+      fields[1].u.i32 = i % partitions;
+      fields[2].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
+      fields[2].u.i = RD_KAFKA_MSG_F_COPY;
+      fields[3].vtype = RD_KAFKA_VTYPE_VALUE;
+      fields[3].u.mem = {const_cast<char*>(value.data()), value.size()};
+      fields[4].vtype = RD_KAFKA_VTYPE_TIMESTAMP;
+      fields[4].u.i64 = timestamp;
+      REQUIRE(rd_kafka_produceva(client.get(), fields, 5) == nullptr);
       if (i % 1000 == 0) rd_kafka_poll(client.get(), 0);
     }
     REQUIRE(rd_kafka_flush(client.get(), 30'000) == RD_KAFKA_RESP_ERR_NO_ERROR);

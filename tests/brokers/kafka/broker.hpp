@@ -1,5 +1,9 @@
 #pragma once
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <cstdio>
 
 #include "support/kafka.hpp"
@@ -47,6 +51,20 @@ class RealBroker : public Broker {
   }
 
   const Facts facts_;
+};
+
+/// There is one proxied listener: one test at a time.
+class Turn {
+ public:
+  explicit Turn(const std::string& file) : file_(::open(file.c_str(), O_CREAT | O_RDWR, 0600)) {
+    ::flock(file_, LOCK_EX);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() { ::close(file_); }
+
+ private:
+  int file_;
 };
 
 }  // namespace test::kafka

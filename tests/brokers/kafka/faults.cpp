@@ -2,10 +2,6 @@
 
 #include <microbatch/kafka/sink.hpp>
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include "broker.hpp"
 #include "support/tcp_proxy.hpp"
 
@@ -14,20 +10,6 @@ using namespace microbatch;
 using test::TcpProxy;
 
 namespace {
-
-/// There is one proxied listener: one test at a time.
-class Turn {
- public:
-  explicit Turn(const std::string& file) : file_(::open(file.c_str(), O_CREAT | O_RDWR, 0600)) {
-    ::flock(file_, LOCK_EX);
-  }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-  ~Turn() { ::close(file_); }
-
- private:
-  int file_;
-};
 
 /// The broker's listener that advertises the proxy's address.
 struct Proxied {
