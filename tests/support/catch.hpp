@@ -1,7 +1,6 @@
 #pragma once
 
-// Catch2 version 3 where it is installed, else version 2. Tests include this and nothing of
-// Catch2's.
+// Catch2 version 3 where it is installed, else version 2. Tests include this and nothing of Catch2's.
 
 #if __has_include(<catch2/catch_test_macros.hpp>)
 #include <catch2/catch_approx.hpp>

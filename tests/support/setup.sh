@@ -24,7 +24,6 @@ debian_package_of() {
     header:nlohmann/json.hpp) echo nlohmann-json3-dev ;;
     header:tbb/tbb.h) echo libtbb-dev ;;
     header:librdkafka/*) echo librdkafka-dev ;;
-    command:java) echo default-jre-headless ;;
     command:mvn) echo maven ;;
     header:asio.hpp) echo libasio-dev ;;
     header:concurrentqueue/*) echo libconcurrentqueue-dev ;;
