@@ -72,7 +72,7 @@ class TcpProxy {
     Clock::time_point due;
   };
   struct Link {
-    int fd[2];                     // client, server
+    int fd[2];                   // client, server
     std::list<Piece> pieces[2];  // to the client, to the server
     bool dead = false;
   };

@@ -32,9 +32,9 @@ TEST_CASE("kafka: a member that comes back goes on where it had committed", "[ka
   const std::string group = unique("group");
   broker.produce(topic, 0, 300);
   Seen seen;
-  for (int round = 0; round < 2; ++round) {
+  for (std::size_t round = 0; round < 2; ++round) {
     Member member({.properties = broker.member(group), .topics = {topic}}, 100, seen);
-    REQUIRE(eventually([&] { return seen.distinct() == 300u * (round + 1); }));
+    REQUIRE(eventually([&] { return seen.distinct() == 300 * (round + 1); }));
     (void)member.stop();
     broker.produce(topic, 300, 300);
   }
@@ -55,8 +55,9 @@ TEST_CASE("kafka: a window that fails holds back the commit, and is read again",
                   {.drain_timeout = 100ms});
     REQUIRE(eventually([&] {
       const auto stats = member.stats();
-      return stats.partitions.size() == 1 && stats.partitions[0].committed == 20 &&
-             stats.partitions[0].lag == 80 && stats.partitions[0].oldest_unsettled > 1ms;
+      return stats.records == 100 && stats.partitions.size() == 1 &&
+             stats.partitions[0].committed == 20 && stats.partitions[0].lag == 80 &&
+             stats.partitions[0].oldest_unsettled > 1ms;
     }));
     const auto result = member.stop();
     CHECK(result.closed.timed_out);
