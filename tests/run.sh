@@ -36,6 +36,10 @@ wish_for "the instruction counts" command:valgrind
 wish_for "some examples" header:sqlite3.h header:tbb/tbb.h header:asio.hpp header:nlohmann/json.hpp
 wish_for "the Prometheus endpoint" header:prometheus/exposer.h command:prometheus command:promtool command:python3
 wish_for "the oracle of the histograms" command:java file:/usr/share/java/hdrhistogram.jar
+wish_for "the Kafka connector" header:librdkafka/rdkafka.h
+if [[ -z ${MICROBATCH_TEST_KAFKA:-} ]]; then
+  wish_for "the tests with a real Kafka broker" command:java command:mvn
+fi
 if [[ $preset == clang ]]; then
   require "the preset clang" command:clang++-16
 elif [[ $preset == asan-ubsan ]]; then

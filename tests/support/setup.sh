@@ -23,6 +23,8 @@ debian_package_of() {
     header:lmdb.h) echo liblmdb-dev ;;
     header:nlohmann/json.hpp) echo nlohmann-json3-dev ;;
     header:tbb/tbb.h) echo libtbb-dev ;;
+    header:librdkafka/*) echo librdkafka-dev ;;
+    command:mvn) echo maven ;;
     header:asio.hpp) echo libasio-dev ;;
     header:concurrentqueue/*) echo libconcurrentqueue-dev ;;
     header:boost/*) echo libboost-dev ;;

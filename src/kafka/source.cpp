@@ -1,0 +1,252 @@
+#include "source_impl.hpp"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <thread>
+#include <utility>
+
+namespace microbatch::inline v0_1::kafka {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto poll_time = 100ms;        // between looks at the stop token and the commits
+constexpr auto room_time = 200ms;        // how long one attempt to append waits
+constexpr auto patience_when_full = 1s;  // then reading pauses, and polling goes on
+
+}  // namespace
+
+Source::Impl::Impl(SourceOptions options) : options_(std::move(options)) {
+  if (options_.topics.empty())
+    throw ConfigError("kafka::Source: SourceOptions.topics is empty; expected at least one topic");
+  for (const std::string& topic : options_.topics)
+    if (topic.empty()) throw ConfigError("kafka::Source: SourceOptions.topics holds an empty name");
+  if (options_.properties.get("group.id").value_or("").empty())
+    throw ConfigError("kafka::Source: property \"group.id\" is missing; expected the group's name");
+  const auto positive = [](const char* name, Duration value) {
+    if (value <= Duration::zero())
+      throw ConfigError(fmt::format("kafka::Source: SourceOptions.{} must be positive, got {} ns",
+                                    name, value.count()));
+  };
+  positive("connect_timeout", options_.connect_timeout);
+  positive("commit_interval", options_.commit_interval);
+  positive("revoke_timeout", options_.revoke_timeout);
+  detail::Client::check(setup());
+}
+
+Source::Impl::~Impl() { close(); }
+
+detail::Client::Setup Source::Impl::setup() {
+  return {.who = "kafka::Source",
+          .topics_setting = "SourceOptions.topics",
+          .type = RD_KAFKA_CONSUMER,
+          .properties = options_.properties,
+          .fixed = {{"enable.auto.commit", "false"},
+                    {"enable.auto.offset.store", "false"},
+                    {"enable.partition.eof", "true"}},
+          // A group that has committed nothing reads from the start: nothing is lost silently.
+          .defaults = {{"auto.offset.reset", "earliest"}},
+          .on_event = options_.on_event,
+          .callbacks =
+              [](rd_kafka_conf_t* conf) {
+                rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+                rd_kafka_conf_set_offset_commit_cb(conf, on_commit);
+              },
+          .opaque = this};
+}
+
+void Source::Impl::run(Feed<Record>& feed, const std::stop_token& stop) {
+  if (client_) throw UsageError("kafka::Source::run: it runs already");
+  feed_ = &feed;
+  try {
+    open(stop);
+    read(feed, stop);
+    finish(feed);
+  } catch (...) {
+    const auto error = std::current_exception();
+    try {
+      finish(feed);  // what was read ends, and is committed
+    } catch (...) {
+    }
+    close();
+    feed_ = nullptr;
+    std::rethrow_exception(error);
+  }
+  close();
+  feed_ = nullptr;
+}
+
+void Source::Impl::open(const std::stop_token& stop) {
+  {
+    auto client = std::make_shared<detail::Client>(setup());
+    std::lock_guard lock(assignments_.mutex);
+    client_ = std::move(client);
+  }
+  std::vector<std::string> named;
+  for (const std::string& topic : options_.topics)
+    if (topic.front() != '^') named.push_back(topic);
+  if (!client_->connect(named, options_.connect_timeout, stop)) return;
+  const auto topics = detail::make_list(static_cast<int>(options_.topics.size()));
+  for (const std::string& topic : options_.topics)
+    rd_kafka_topic_partition_list_add(topics.get(), topic.c_str(), RD_KAFKA_PARTITION_UA);
+  const auto code = rd_kafka_subscribe(client_->get(), topics.get());
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) client_->fail(code, "subscribe");
+}
+
+void Source::Impl::read(Feed<Record>& feed, const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    if (!append_backlog(feed)) return;
+    if (backlog_.empty())
+      poll(detail::milliseconds(poll_time));
+    else if (paused_)
+      poll(0);  // the group hears of us; records may come that were on their way
+    commit_now_and_then();
+    client_->check_refused();
+  }
+}
+
+void Source::Impl::poll(int timeout_ms) {
+  const detail::Message message(rd_kafka_consumer_poll(client_->get(), timeout_ms));
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+  if (!message) return;
+  if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+    take(*message);
+  else
+    take_error(*message);
+}
+
+void Source::Impl::take(const rd_kafka_message_t& message) {
+  if (last_ == nullptr || message.rkt != last_topic_ || message.partition != last_->partition) {
+    std::lock_guard lock(assignments_.mutex);
+    last_ = assignments_.find(rd_kafka_topic_name(message.rkt), message.partition);
+    last_topic_ = message.rkt;
+  }
+  // Of a partition that has gone: its next owner reads it.
+  if (last_ != nullptr) backlog_.push_back(detail::to_record(message, last_->id));
+}
+
+void Source::Impl::take_error(const rd_kafka_message_t& message) {
+  const auto what =
+      fmt::format("topic \"{}\"", message.rkt != nullptr ? rd_kafka_topic_name(message.rkt) : "");
+  switch (message.err) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF: {
+      std::lock_guard lock(assignments_.mutex);
+      auto* assignment = assignments_.find(rd_kafka_topic_name(message.rkt), message.partition);
+      if (assignment != nullptr && assignment->position < 0) assignment->begin(message.offset);
+      return;
+    }
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+      throw Error(client_->describe(message.err, what + " (SourceOptions.topics)"), message.err);
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+      throw Error(client_->describe(message.err, "property \"group.id\""), message.err);
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+      throw Error(client_->describe(message.err, what + " (property \"auto.offset.reset\")"),
+                  message.err);
+    case RD_KAFKA_RESP_ERR__FATAL:
+      throw Error(client_->describe(rd_kafka_fatal_error(client_->get(), nullptr, 0), what),
+                  message.err);
+    default:
+      client_->tell(client_->describe(message.err, rd_kafka_message_errstr(&message)));
+  }
+}
+
+bool Source::Impl::append_backlog(Feed<Record>& feed) {
+  while (!backlog_.empty()) {
+    Record& record = backlog_.front();
+    const Origin origin{.partition = record.assignment, .offset = record.offset};
+    const auto result = feed.append_for(std::move(record), origin, room_time);
+    switch (result) {
+      case AppendResult::accepted:
+      case AppendResult::dropped:
+        backlog_.pop_front();
+        break;
+      case AppendResult::closed:
+        return false;
+      case AppendResult::too_large:
+        throw Error(
+            fmt::format("kafka::Source: the record at offset {} of assignment {} weighs more "
+                        "than StreamOptions.max_bytes",
+                        origin.offset, origin.partition),
+            RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+      default: {  // no room
+        const TimePoint now = steady_clock().now();
+        full_since_ = std::min(full_since_, now);
+        if (!paused_ && now - full_since_ >= patience_when_full) pause();
+        if (result != AppendResult::timeout)
+          std::this_thread::sleep_for(10ms);  // it refuses at once
+        return true;
+      }
+    }
+    full_since_ = never;
+    records_.fetch_add(1, std::memory_order_relaxed);
+    std::lock_guard lock(assignments_.mutex);
+    detail::Assignment* assignment = last_ != nullptr && last_->id == origin.partition
+                                         ? last_
+                                         : assignments_.find(origin.partition);
+    if (assignment == nullptr) continue;
+    if (assignment->position < 0) assignment->begin(origin.offset);
+    assignment->mark(steady_clock().now());
+    assignment->position = origin.offset + 1;
+  }
+  if (paused_) resume();
+  return true;
+}
+
+void Source::Impl::pause() {
+  paused_ = true;
+  pauses_.fetch_add(1, std::memory_order_relaxed);
+  rd_kafka_topic_partition_list_t* all = nullptr;
+  if (rd_kafka_assignment(client_->get(), &all) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  const detail::PartitionList held(all);
+  rd_kafka_pause_partitions(client_->get(), all);
+}
+
+void Source::Impl::resume() {
+  paused_ = false;
+  rd_kafka_topic_partition_list_t* all = nullptr;
+  if (rd_kafka_assignment(client_->get(), &all) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  const detail::PartitionList held(all);
+  rd_kafka_resume_partitions(client_->get(), all);
+}
+
+void Source::Impl::finish(Feed<Record>& feed) {
+  backlog_.clear();  // the next owner reads it
+  if (!client_) return;
+  pause();
+  while (!feed.drain(poll_time)) {
+    poll(0);
+    backlog_.clear();
+    commit_now_and_then();
+  }
+  commit_synchronously();
+}
+
+void Source::Impl::close() {
+  if (!client_) return;
+  closing_ = true;
+  rd_kafka_t* const consumer = client_->get();
+  {
+    // Leaves the group, so that the others need not wait until we are missed; not without bound.
+    // The queue must go before the client, or what it still holds keeps the client from ending.
+    const detail::Queue queue(rd_kafka_queue_new(consumer));
+    const detail::KafkaError error(rd_kafka_consumer_close_queue(consumer, queue.get()));
+    const TimePoint until = steady_clock().now() + 5s;
+    while (!error && rd_kafka_consumer_closed(consumer) == 0 && steady_clock().now() < until) {
+      const detail::Event event(rd_kafka_queue_poll(queue.get(), 100));
+      if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE)
+        on_rebalance(consumer, rd_kafka_event_error(event.get()),
+                     rd_kafka_event_topic_partition_list(event.get()), client_.get());
+    }
+  }
+  closing_ = false;
+  last_ = nullptr;
+  std::shared_ptr<detail::Client> client;  // it ends without the mutex
+  std::lock_guard lock(assignments_.mutex);
+  while (!assignments_.all().empty()) assignments_.remove(assignments_.all().back()->id);
+  client.swap(client_);
+}
+
+}  // namespace microbatch::inline v0_1::kafka

@@ -1,0 +1,138 @@
+// Source and sink against librdkafka's mock broker, which answers with the errors that it is told.
+
+#include <microbatch/kafka/sink.hpp>
+
+#include "support/kafka.hpp"
+
+using namespace test::kafka;
+using namespace microbatch;
+
+namespace {
+
+constexpr std::int16_t produce_request = 0;
+constexpr std::int16_t fetch_request = 1;
+constexpr std::int16_t commit_request = 8;
+
+}  // namespace
+
+TEST_CASE("kafka mock: every record reaches a window, and is committed", "[kafka]") {
+  MockBroker broker;
+  const std::string topic = broker.make_topic(2);
+  broker.produce(topic, 0, 500, 2);
+  Seen seen;
+  Member member({.properties = broker.member("g"), .topics = {topic}}, 100, seen);
+  REQUIRE(eventually([&] { return seen.distinct() == 500; }));
+  (void)member.stop();
+  CHECK(seen.once(0, 500));
+  CHECK(broker.committed("g", topic, 2) == std::vector<std::int64_t>{250, 250});
+}
+
+TEST_CASE("kafka mock: a commit that is refused is told, and made good", "[kafka]") {
+  MockBroker broker;
+  const std::string topic = broker.make_topic(1);
+  broker.produce(topic, 0, 10);
+  rd_kafka_mock_push_request_errors(broker.get(), commit_request, 1,
+                                    RD_KAFKA_RESP_ERR_INVALID_COMMIT_OFFSET_SIZE);
+  Seen seen;
+  Member member({.properties = broker.member("g"), .topics = {topic}, .commit_interval = 50ms}, 5,
+                seen);
+  REQUIRE(eventually([&] { return member.stats().refused_commits == 1; }));
+  CHECK(member.told("a commit was refused"));
+  REQUIRE(
+      eventually([&] { return broker.committed("g", topic) == std::vector<std::int64_t>{10}; }));
+  (void)member.stop();
+}
+
+TEST_CASE("kafka mock: errors of fetches are withstood", "[kafka]") {
+  MockBroker broker;
+  const std::string topic = broker.make_topic(1);
+  broker.produce(topic, 0, 100);
+  rd_kafka_mock_push_request_errors(
+      broker.get(), fetch_request, 3, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+      RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR, RD_KAFKA_RESP_ERR__TRANSPORT);
+  Seen seen;
+  Member member({.properties = broker.member("g"), .topics = {topic}}, 100, seen);
+  REQUIRE(eventually([&] { return seen.distinct() == 100; }));
+  (void)member.stop();
+  CHECK(seen.once(0, 100));
+}
+
+TEST_CASE("kafka mock: a record that is refused is named, and the others are not sent again",
+          "[kafka]") {
+  MockBroker broker;
+  const std::string topic = broker.make_topic(1);
+  microbatch::kafka::Sink sink(
+      {.properties = broker.properties(
+           {{"enable.idempotence", "false"}, {"batch.num.messages", "1"}, {"max.in.flight", "1"}}),
+       .topic = topic});
+  const std::vector<Record> records{{.value = "0"}, {.value = "1"}, {.value = "2"}};
+  rd_kafka_mock_push_request_errors(broker.get(), produce_request, 2, RD_KAFKA_RESP_ERR_NO_ERROR,
+                                    RD_KAFKA_RESP_ERR_INVALID_RECORD);
+  const auto errors = sink.put(records);
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0].index == 1);
+  CHECK_THROWS_AS(std::rethrow_exception(errors[0].error), microbatch::kafka::Error);
+  CHECK(broker.read(topic).size() == 2);
+}
+
+TEST_CASE("kafka mock: an outage is no record's fault", "[kafka]") {
+  MockBroker broker;
+  const std::string topic = broker.make_topic(1);
+  microbatch::kafka::Sink sink(
+      {.properties = broker.properties({{"message.timeout.ms", "300"}}), .topic = topic});
+  const std::vector<Record> records{{.value = "0"}};
+  rd_kafka_mock_broker_set_down(broker.get(), 1);
+  const auto errors = sink.put(records);
+  REQUIRE(errors.size() == 1);
+  CHECK_THROWS_AS(std::rethrow_exception(errors[0].error), microbatch::kafka::Unavailable);
+  rd_kafka_mock_broker_set_up(broker.get(), 1);
+  REQUIRE(eventually([&] { return sink.put(records).empty(); }));
+  CHECK_FALSE(broker.read(topic).empty());
+}
+
+TEST_CASE("kafka mock: a broker that is down at the start, and comes, is waited for", "[kafka]") {
+  MockBroker broker;
+  const std::string topic = broker.make_topic(1);
+  broker.produce(topic, 0, 10);
+  rd_kafka_mock_broker_set_down(broker.get(), 1);
+  Seen seen;
+  Member member(
+      {.properties = broker.member("g", {{"reconnect.backoff.max.ms", "100"}}), .topics = {topic}},
+      10, seen);
+  REQUIRE(eventually([&] { return member.told("brokers are down"); }));
+  rd_kafka_mock_broker_set_up(broker.get(), 1);
+  REQUIRE(eventually([&] { return seen.distinct() == 10; }));
+  (void)member.stop();
+}
+
+TEST_CASE("kafka mock: no broker at the address is an error in time that names the property",
+          "[kafka]") {
+  for (const std::string address : {"127.0.0.1:1", "no-such-host.invalid:9092"}) {
+    Seen seen;
+    Member member({.properties = {{"bootstrap.servers", address}, {"group.id", "g"}},
+                   .topics = {"t"},
+                   .connect_timeout = 1s},
+                  10, seen);
+    const auto begin = std::chrono::steady_clock::now();
+    try {
+      (void)member.wait();
+      FAIL("it must throw");
+    } catch (const microbatch::kafka::Unavailable& error) {
+      const std::string text = error.what();
+      CHECK(text.find("kafka::Source: no broker answered within 1 s (bootstrap.servers is \"" +
+                      address + "\")") == 0);
+    }
+    CHECK(std::chrono::steady_clock::now() - begin < 10s);
+  }
+}
+
+TEST_CASE("kafka mock: a stop is heard while no broker is there", "[kafka]") {
+  Seen seen;
+  Member member({.properties = {{"bootstrap.servers", "127.0.0.1:1"}, {"group.id", "g"}},
+                 .topics = {"t"},
+                 .connect_timeout = 10min},
+                10, seen);
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(member.stop().closed.delivered == 0);
+  CHECK(std::chrono::steady_clock::now() - begin < 10s);
+}
