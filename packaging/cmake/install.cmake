@@ -17,6 +17,16 @@ if(TARGET microbatch_prometheus)  # the component `prometheus`
   install(EXPORT microbatch-prometheus-targets NAMESPACE microbatch:: DESTINATION ${package_dir})
 endif()
 
+if(TARGET microbatch_mqtt)  # the component `mqtt`
+  install(TARGETS microbatch_mqtt EXPORT microbatch-mqtt-targets)
+  install(EXPORT microbatch-mqtt-targets NAMESPACE microbatch:: DESTINATION ${package_dir})
+endif()
+
+if(TARGET microbatch_mongodb)  # the component `mongodb`
+  install(TARGETS microbatch_mongodb EXPORT microbatch-mongodb-targets)
+  install(EXPORT microbatch-mongodb-targets NAMESPACE microbatch:: DESTINATION ${package_dir})
+endif()
+
 configure_package_config_file(
   ${CMAKE_CURRENT_LIST_DIR}/microbatchConfig.cmake.in ${PROJECT_BINARY_DIR}/microbatchConfig.cmake
   INSTALL_DESTINATION ${package_dir})
