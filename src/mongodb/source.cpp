@@ -30,7 +30,7 @@ class Source::Impl {
  public:
   explicit Impl(SourceOptions options)
       : options_((options.check(), std::move(options))),
-        client_("SourceOptions", options_.uri, options_.connect_timeout, std::chrono::minutes(5)),
+        client_("SourceOptions", options_.uri, options_.connect_timeout, options_.timeout),
         keeper_(options_.position, options_.save_every) {}
 
   bool next(Document& document, std::int64_t& offset, const std::stop_token& stop);
@@ -287,7 +287,7 @@ void SourceOptions::check() const {
     throw ConfigError("SourceOptions.filter is for Read::documents");
   for (const auto& [field, d] :
        {std::pair("poll_interval", poll_interval), std::pair("connect_timeout", connect_timeout),
-        std::pair("reconnect_max", reconnect_max)})
+        std::pair("timeout", timeout), std::pair("reconnect_max", reconnect_max)})
     if (d < std::chrono::milliseconds(1))
       throw ConfigError(
           fmt::format("SourceOptions.{} must be at least 1 ms, got {} ns", field, d.count()));

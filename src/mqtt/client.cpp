@@ -164,7 +164,7 @@ void Client::connect() {
   const auto before = sockets_to(address.port);
   const int code = MQTTAsync_connect(handle_, &options);
   Answer answer{.there = true, .code = code};
-  if (code == MQTTASYNC_SUCCESS) answer = wait_for_answer(patience());
+  if (code == MQTTASYNC_SUCCESS) answer = wait_for_answer(patience(), session_.stop);
   MQTTProperties_free(&properties);
   if (!answer.there) throw Unavailable(fmt::format("{} does not answer", connection_.server));
   if (is_refusal(answer.code) || (answer.code != 0 && !tls_errors_.empty()))
@@ -244,7 +244,7 @@ void Client::subscribe(const std::vector<Subscription>& subscriptions) {
     if (code != MQTTASYNC_SUCCESS)
       throw Unavailable(fmt::format("{}: cannot subscribe to {} (code {})", connection_.server,
                                     subscription.filter, code));
-    const Answer answer = wait_for_answer(patience());
+    const Answer answer = wait_for_answer(patience(), session_.stop);
     if (!answer.there)
       throw Unavailable(fmt::format("{} does not answer to the subscription to {}",
                                     connection_.server, subscription.filter));
@@ -306,9 +306,9 @@ void Client::ended(void* context, std::string error, bool transient) {
   of.client->events_.published(of.put, of.index, std::move(error), transient);
 }
 
-Client::Answer Client::wait_for_answer(Duration timeout) {
+Client::Answer Client::wait_for_answer(Duration timeout, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, timeout, [&] { return answer_.there || gone_; });
+  changed_.wait_for(lock, stop, timeout, [&] { return answer_.there || gone_; });
   return std::exchange(answer_, {});
 }
 

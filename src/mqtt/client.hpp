@@ -11,6 +11,7 @@
 #include <microbatch/mqtt/source.hpp>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct Session {
   std::string client_id;
   bool kept = false;               // by the broker, while we are away
   std::chrono::seconds expiry{0};  // MQTT 5
+  std::stop_token stop{};          // ends the waits early
   Duration timeout{};              // to connect, and for each answer
 };
 
@@ -71,7 +73,7 @@ class Client {
 
   void connect();
   static void ended(void* sent, std::string error, bool transient);
-  [[nodiscard]] Answer wait_for_answer(Duration timeout);
+  [[nodiscard]] Answer wait_for_answer(Duration timeout, const std::stop_token& stop = {});
   /// Paho's own timeout comes first; ours is for the case that it says nothing.
   [[nodiscard]] Duration patience() const { return session_.timeout + std::chrono::seconds(2); }
   void set_gone();
@@ -89,7 +91,7 @@ class Client {
   std::string tls_errors_;
 
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable_any changed_;
   Answer answer_;
   bool gone_ = false;  // the connection was lost, or cut
 

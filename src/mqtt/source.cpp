@@ -64,7 +64,7 @@ void Source::Impl::receive(const Take& take, const std::stop_token& stop) {
       if (first_) throw;
       lost(error.what());
     } catch (const Unavailable& error) {
-      if (first_ && steady_clock().now() >= give_up) throw;
+      if (first_ && !stop.stop_requested() && steady_clock().now() >= give_up) throw;
       lost(error.what());
     }
     if (stop.stop_requested()) return;
@@ -85,6 +85,7 @@ std::unique_ptr<Client> Source::Impl::connect(const Take& take) {
       Session{.client_id = options_.connection.client_id,
               .kept = true,
               .expiry = options_.session_expiry,
+              .stop = stop_,
               .timeout = options_.connection.connect_timeout},
       ClientEvents{.arrived = [&](Message&& message) { return arrived(take, std::move(message)); },
                    .lost = [this](std::string why) { lost(std::move(why)); },

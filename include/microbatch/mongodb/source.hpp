@@ -34,8 +34,10 @@ struct SourceOptions {
   Duration poll_interval = std::chrono::seconds(1);  ///< at the end, how often to look for more
   Duration save_every = std::chrono::seconds(1);     ///< see FileSourceOptions
   Duration connect_timeout = std::chrono::seconds(30);  ///< the first connection
-  Duration reconnect_max = std::chrono::seconds(30);    ///< between attempts, from 100 ms, doubling
-  std::function<void(const std::string&)> on_event{};   ///< connections lost and made, in words
+  /// For each answer of the server; a source that is told to stop may take so long.
+  Duration timeout = std::chrono::seconds(30);
+  Duration reconnect_max = std::chrono::seconds(30);   ///< between attempts, from 100 ms, doubling
+  std::function<void(const std::string&)> on_event{};  ///< connections lost and made, in words
 
   void check() const;
 };

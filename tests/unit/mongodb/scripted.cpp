@@ -103,6 +103,13 @@ TEST_CASE("documents are BSON, with JSON as a way in and out", "[mongodb]") {
   std::string no_utf8 = Document::from_json(R"({"a": "??"})").bson();
   no_utf8.replace(no_utf8.find("??"), 1, "\xff");
   CHECK(!Document::from_bson(no_utf8).valid());
+  std::string deep = Document::from_json("{}").bson();
+  for (int depth = 0; depth < 10'000; ++depth) {  // a document whose field "a" is the one before
+    if (depth == 100) CHECK(Document::from_bson(deep).valid());
+    deep = number(static_cast<std::int32_t>(deep.size() + 8)) + "\x03" + "a" +
+           std::string(1, '\0') + deep + std::string(1, '\0');
+  }
+  CHECK(!Document::from_bson(deep).valid());
 }
 
 TEST_CASE("a user that is refused is an error that names the setting, not the password",

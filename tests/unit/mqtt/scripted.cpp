@@ -248,6 +248,22 @@ TEST_CASE("no broker, or one that says nothing, is an error within connect_timeo
   CHECK(std::chrono::steady_clock::now() - begin < 10s);
 }
 
+TEST_CASE("a source that waits for a broker which says nothing is stopped all the same", "[mqtt]") {
+  std::stop_source stop;
+  Peer peer([&](Socket& client, int) {
+    (void)client.readable(2000);
+    stop.request_stop();
+    (void)client.read_some();
+    (void)client.readable(1000);
+  });
+  auto options = source_options(peer);
+  options.connection.connect_timeout = 30s;
+  const auto begin = std::chrono::steady_clock::now();
+  mqtt::Source source(options);
+  source.receive({}, stop.get_token());
+  CHECK(std::chrono::steady_clock::now() - begin < 10s);
+}
+
 TEST_CASE("a put tells which messages the broker has not acknowledged", "[mqtt]") {
   std::atomic<bool> second{false};
   Peer peer([&](Socket& client, int number) {
