@@ -127,7 +127,11 @@ void Source::Impl::check_collection() {
       mongoc_client_get_database(client_.get(), options_.database.c_str()));
   const Cursor cursor(mongoc_database_find_collections_with_opts(database.get(), only.get()));
   const bson_t* found = nullptr;
-  if (mongoc_cursor_next(cursor.get(), &found)) return;
+  bson_iter_t name;
+  while (mongoc_cursor_next(cursor.get(), &found))  // not every server filters
+    if (bson_iter_init_find(&name, found, "name") && BSON_ITER_HOLDS_UTF8(&name) &&
+        options_.collection == bson_iter_utf8(&name, nullptr))
+      return;
   bson_error_t error{};
   if (mongoc_cursor_error(cursor.get(), &error))
     client_.fail("SourceOptions.database: cannot list its collections", error);

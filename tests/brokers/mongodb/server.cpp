@@ -2,6 +2,7 @@
 // refuses.
 
 #include <microbatch/io/generator_source.hpp>
+#include <microbatch/io/position_file.hpp>
 #include <microbatch/io/range_source.hpp>
 #include <microbatch/microbatch.hpp>
 #include <microbatch/mongodb/sink.hpp>
