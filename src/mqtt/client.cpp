@@ -116,9 +116,7 @@ void Client::connect() {
     if (session_.kept) MQTTProperties_add(&properties, &expiry);
     options.connectProperties = &properties;
     options.onSuccess5 = [](void* self, MQTTAsync_successData5* data) {
-      auto& client = *static_cast<Client*>(self);
-      client.session_present_ = data->alt.connect.sessionPresent != 0;
-      client.answered({.there = true});
+      static_cast<Client*>(self)->accepted(data->alt.connect.sessionPresent != 0);
     };
     options.onFailure5 = [](void* self, MQTTAsync_failureData5* data) {
       const int reason = static_cast<int>(data->reasonCode);
@@ -132,9 +130,7 @@ void Client::connect() {
     options.MQTTVersion = MQTTVERSION_3_1_1;
     options.cleansession = session_.kept ? 0 : 1;
     options.onSuccess = [](void* self, MQTTAsync_successData* data) {
-      auto& client = *static_cast<Client*>(self);
-      client.session_present_ = data->alt.connect.sessionPresent != 0;
-      client.answered({.there = true});
+      static_cast<Client*>(self)->accepted(data->alt.connect.sessionPresent != 0);
     };
     options.onFailure = [](void* self, MQTTAsync_failureData* data) {
       static_cast<Client*>(self)->answered({.there = true,
@@ -161,7 +157,7 @@ void Client::connect() {
     options.ssl = &ssl;
   }
 
-  const auto before = sockets_to(address.port);
+  if (events_.arrived) finder_.emplace(address.port);
   const int code = MQTTAsync_connect(handle_, &options);
   Answer answer{.there = true, .code = code};
   if (code == MQTTASYNC_SUCCESS) answer = wait_for_answer(patience(), session_.stop);
@@ -170,13 +166,20 @@ void Client::connect() {
   if (is_refusal(answer.code) || (answer.code != 0 && !tls_errors_.empty()))
     throw Error(description(answer));
   if (answer.code != 0) throw Unavailable(description(answer));
-
-  auto now = sockets_to(address.port);
-  std::erase_if(now, [&](const Socket& s) { return std::ranges::find(before, s) != before.end(); });
-  if (now.size() == 1) socket_ = now.front();
-  if (!socket_ && events_.arrived)  // somebody else connected at the same time, or we are cut off
+  if (events_.arrived && sockets_.size() != 1)
     throw Unavailable(
-        fmt::format("{}: could not tell the connection's socket", connection_.server));
+        fmt::format("{}: could not tell the connection's socket, because others connect to it at "
+                    "the same time, or because it is cut already",
+                    connection_.server));
+}
+
+/// Before any message arrives, and on the same thread. Without memory it ends the process, as we
+/// could not keep an acknowledgement back.
+void Client::accepted(bool session_present) noexcept {
+  session_present_ = session_present;
+  if (finder_) sockets_ = finder_->added();
+  finder_.reset();
+  answered({.there = true});
 }
 
 std::string Client::description(const Answer& answer) const {
@@ -336,11 +339,11 @@ int Client::arrived(char* topic, int topic_length, MQTTAsync_message* message) n
                  .qos = static_cast<std::uint8_t>(message->qos),
                  .retain = message->retained != 0,
                  .duplicate = message->dup != 0};
-    safe = events_.arrived && events_.arrived(std::move(copy));
+    safe = sockets_.size() == 1 && events_.arrived(std::move(copy));
   } catch (...) {  // no memory
   }
-  if (!safe && socket_) {
-    cut(*socket_);
+  if (!safe) {
+    for (const Socket& socket : sockets_) cut(socket);  // in doubt, rather one too many
     set_gone();
   }
   MQTTAsync_freeMessage(&message);

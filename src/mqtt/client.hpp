@@ -72,6 +72,7 @@ class Client {
   };
 
   void connect();
+  void accepted(bool session_present) noexcept;
   static void ended(void* sent, std::string error, bool transient);
   [[nodiscard]] Answer wait_for_answer(Duration timeout, const std::stop_token& stop = {});
   /// Paho's own timeout comes first; ours is for the case that it says nothing.
@@ -86,7 +87,8 @@ class Client {
   const Session session_;
   const ClientEvents events_;
   MQTTAsync handle_ = nullptr;
-  std::optional<Socket> socket_;
+  std::optional<SocketFinder> finder_;
+  std::vector<Socket> sockets_;  // one: ours. Others are left alone, unless we cannot tell
   bool session_present_ = false;
   std::string tls_errors_;
 

@@ -1,14 +1,17 @@
 #include "socket.hpp"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
-#include <filesystem>
+#include <microbatch/mqtt/connection.hpp>
 #include <optional>
-#include <string>
+#include <string_view>
 #include <system_error>
 
 namespace microbatch::mqtt {
@@ -34,15 +37,29 @@ std::optional<std::uint64_t> inode_of(int fd) {
 
 }  // namespace
 
-std::vector<Socket> sockets_to(std::uint16_t port) {
+SocketFinder::SocketFinder(std::uint16_t port) : port_(port), descriptors_(::opendir("/dev/fd")) {
+  if (!descriptors_)
+    throw Error(fmt::format("/dev/fd cannot be read ({}), by which a source finds its connection",
+                            std::generic_category().message(errno)));
+  before_ = all();
+}
+
+std::vector<Socket> SocketFinder::added() const {
+  auto found = all();
+  std::erase_if(found, [&](const Socket& socket) {
+    return std::ranges::find(before_, socket) != before_.end();
+  });
+  return found;
+}
+
+std::vector<Socket> SocketFinder::all() const {
   std::vector<Socket> found;
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry("/dev/fd", error), end; !error && entry != end;
-       entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
+  ::rewinddir(descriptors_.get());
+  while (const ::dirent* entry = ::readdir(descriptors_.get())) {
+    const std::string_view name = entry->d_name;
     int fd = -1;
     if (std::from_chars(name.data(), name.data() + name.size(), fd).ec != std::errc()) continue;
-    if (peer_port(fd) != port) continue;
+    if (peer_port(fd) != port_) continue;
     if (const auto inode = inode_of(fd)) found.push_back({fd, *inode});
   }
   return found;

@@ -30,6 +30,10 @@ class Source::Impl {
   [[nodiscard]] std::unique_ptr<Client> connect(const Take& take);
   bool arrived(const Take& take, Message&& message);
   void lost(std::string why);
+  [[nodiscard]] bool heard() const {
+    const std::lock_guard lock(mutex_);
+    return heard_;
+  }
   void event(const std::string& text) const;
 
   const SourceOptions options_;
@@ -37,10 +41,11 @@ class Source::Impl {
   std::condition_variable_any changed_;
   SourceStats stats_;
   std::stop_token stop_;
-  std::string lost_;       // why the connection is no more; empty while it is there
-  bool closed_ = false;    // nobody takes messages any more
-  bool first_ = true;      // not connected yet
-  bool progress_ = false;  // a message was safe on this connection
+  std::string lost_;         // why the connection is no more; empty while it is there
+  bool closed_ = false;      // nobody takes messages any more
+  bool heard_ = false;       // a message has come, or the subscriptions were granted
+  bool progress_ = false;    // a message was safe on this connection
+  bool subscribed_ = false;  // with our settings; the receiving thread's
 };
 
 void Source::Impl::receive(const Take& take, const std::stop_token& stop) {
@@ -51,7 +56,8 @@ void Source::Impl::receive(const Take& take, const std::stop_token& stop) {
     const std::lock_guard lock(mutex_);
     stop_ = stop;
     closed_ = false;
-    first_ = true;
+    heard_ = false;
+    subscribed_ = false;
   }
   while (!stop.stop_requested()) {
     try {
@@ -61,10 +67,10 @@ void Source::Impl::receive(const Take& take, const std::stop_token& stop) {
       if (closed_) return;
       if (std::exchange(progress_, false)) backoff.reset();
     } catch (const Error& error) {
-      if (first_) throw;
+      if (!subscribed_) throw;
       lost(error.what());
     } catch (const Unavailable& error) {
-      if (first_ && !stop.stop_requested() && steady_clock().now() >= give_up) throw;
+      if (!heard() && !stop.stop_requested() && steady_clock().now() >= give_up) throw;
       lost(error.what());
     }
     if (stop.stop_requested()) return;
@@ -90,12 +96,20 @@ std::unique_ptr<Client> Source::Impl::connect(const Take& take) {
       ClientEvents{.arrived = [&](Message&& message) { return arrived(take, std::move(message)); },
                    .lost = [this](std::string why) { lost(std::move(why)); },
                    .published = {}});
-  // Our settings may be others than those that the session was made with.
-  if (first_ || !client->session_present()) client->subscribe(options_.subscriptions);
-  first_ = false;
-  event(fmt::format("connected to {}", options_.connection.server));
+  const auto serves = [&] {
+    event(fmt::format("connected to {}", options_.connection.server));
+    const std::lock_guard lock(mutex_);
+    ++stats_.connections;
+  };
+  const bool present = client->session_present();
+  if (present) serves();
+  // A kept session may have been made with other settings. While one of its messages waits to be
+  // safe, the answer to this cannot come; if that message is not safe in time, we begin anew.
+  if (!present || !subscribed_) client->subscribe(options_.subscriptions);
+  if (!present) serves();
+  subscribed_ = true;
   const std::lock_guard lock(mutex_);
-  ++stats_.connections;
+  heard_ = true;
   return client;
 }
 
@@ -115,6 +129,7 @@ bool Source::Impl::arrived(const Take& take, Message&& message) {
     }
   }
   const std::lock_guard lock(mutex_);
+  heard_ = true;
   if (taken == Taken::safe) {
     ++stats_.messages;
     progress_ = true;

@@ -56,7 +56,7 @@ class Socket {
       throw std::runtime_error("cannot listen on loopback");
     return ntohs(address.sin_port);
   }
-  bool connect(std::uint16_t port) {
+  bool connect(std::uint16_t port) const {
     const auto address = loopback(port);
     return ::connect(fd_, reinterpret_cast<const ::sockaddr*>(&address), sizeof address) == 0;
   }

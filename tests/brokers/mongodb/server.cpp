@@ -221,7 +221,8 @@ TEST_CASE("a collection that does not exist is an error that names it", "[mongod
   CHECK_THROWS_WITH(read_all(Place().source()), ContainsSubstring("SourceOptions.collection"));
 }
 
-TEST_CASE("documents that fail are told by index; the others are written", "[mongodb][broker]") {
+TEST_CASE("documents that fail are told by index, and the others are written",
+          "[mongodb][broker]") {
   if (!broker.has("server")) return;
   const Place place;
   auto options = place.sink();

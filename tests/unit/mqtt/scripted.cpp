@@ -143,6 +143,37 @@ TEST_CASE("a message that is not safe in time is not acknowledged: the connectio
 }
 
 TEST_CASE(
+    "messages that come with the connection and are never safe are not acknowledged, and no error",
+    "[mqtt]") {
+  // Once the acknowledgement went out where a message was refused before the socket was known, and
+  // the source ended after connect_timeout, as though no broker were there.
+  std::atomic<int> acknowledged{0};
+  Peer peer([&](Socket& client, int) {
+    std::string held;
+    while (const auto packet = read_packet(client, held)) {
+      if (packet->type == Type::connect) client.write(connack_v3_present + publication("m"));
+      if (packet->type == Type::puback) ++acknowledged;
+      if (packet->type == Type::subscribe) client.write(suback(*packet, 1));
+    }
+  });
+  auto options = source_options(peer);
+  options.connection.connect_timeout = 100ms;
+  mqtt::Source source(options);
+  std::stop_source stop;
+  const auto begin = steady_clock().now();
+  int refused = 0;
+  source.receive(
+      [&](mqtt::Message&&, Duration) {
+        if (++refused >= 5 && steady_clock().now() - begin > 500ms) stop.request_stop();
+        return mqtt::Source::Taken::not_safe;
+      },
+      stop.get_token());
+  CHECK(acknowledged == 0);
+  CHECK(source.stats().messages == 0);
+  CHECK(source.stats().cuts >= 5);
+}
+
+TEST_CASE(
     "a message waits in its callback for room in a full stream, and is not acknowledged without",
     "[mqtt]") {
   std::atomic<int> acknowledged{0}, ended{0};
