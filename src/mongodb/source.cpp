@@ -31,7 +31,10 @@ class Source::Impl {
   explicit Impl(SourceOptions options)
       : options_((options.check(), std::move(options))),
         client_("SourceOptions", options_.uri, options_.connect_timeout, options_.timeout),
-        keeper_(options_.position, options_.save_every) {}
+        keeper_(options_.position, options_.save_every, [this] {
+          const std::lock_guard lock(mutex_);
+          return json_of(*committed_);
+        }) {}
 
   bool next(Document& document, std::int64_t& offset, const std::stop_token& stop);
   void commit(std::int64_t offset);
@@ -52,7 +55,7 @@ class Source::Impl {
   Got read_change(Document& document, std::int64_t& offset);
   void load_position();
   void remember(Bson position, std::int64_t& offset);
-  void remember_idle(const bson_t* token);
+  void remember_idle(const bson_t& position);
   void check_collection();
   void pause(Duration d, const std::stop_token& stop);
   void event(const std::string& text) const {
@@ -78,6 +81,7 @@ class Source::Impl {
     Bson position;
   };
   std::deque<Sent> sent_;  // not committed yet
+  Bson committed_;         // the last position that has
   std::int64_t next_offset_ = 0;
 };
 
@@ -234,7 +238,7 @@ Source::Impl::Got Source::Impl::read_change(Document& document, std::int64_t& of
     last_ = copy(*position);
   }
   if (!there) {
-    if (position) remember_idle(position.get());
+    if (position) remember_idle(*position);
     return Got::nothing;
   }
   if (!position) throw Error("SourceOptions.read: the server's change has no token to go on from");
@@ -250,28 +254,29 @@ void Source::Impl::remember(Bson position, std::int64_t& offset) {
 }
 
 /// Nothing has changed, and nothing is on its way: the next start may go on from here.
-void Source::Impl::remember_idle(const bson_t* position) {
+void Source::Impl::remember_idle(const bson_t& position) {
   {
     const std::lock_guard lock(mutex_);
     if (!sent_.empty()) return;
+    committed_ = copy(position);
   }
   try {
-    keeper_.set(json_of(*position));
+    keeper_.moved();
   } catch (const std::exception& error) {
     event(error.what());
   }
 }
 
 void Source::Impl::commit(std::int64_t offset) {
-  Bson position;
   {
     const std::lock_guard lock(mutex_);
+    if (sent_.empty() || sent_.front().offset > offset) return;
     while (!sent_.empty() && sent_.front().offset <= offset) {
-      position = std::move(sent_.front().position);
+      committed_ = std::move(sent_.front().position);
       sent_.pop_front();
     }
   }
-  if (position) keeper_.set(json_of(*position));
+  keeper_.moved();
 }
 
 void Source::Impl::pause(Duration d, const std::stop_token& stop) {
