@@ -2,57 +2,21 @@
 
 #include <mongoc/mongoc.h>
 
-#include <chrono>
 #include <memory>
 #include <microbatch/core/clock.hpp>
 #include <microbatch/io/secret.hpp>
-#include <microbatch/mongodb/document.hpp>
 #include <microbatch/mongodb/errors.hpp>
 #include <string>
-#include <string_view>
-#include <utility>
+
+#include "bson.hpp"
 
 namespace microbatch::mongodb {
 
-template <auto destroy>
-struct Destroy {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    destroy(object);
-  }
-};
 using Uri = std::unique_ptr<mongoc_uri_t, Destroy<mongoc_uri_destroy>>;
 using Collection = std::unique_ptr<mongoc_collection_t, Destroy<mongoc_collection_destroy>>;
 using Cursor = std::unique_ptr<mongoc_cursor_t, Destroy<mongoc_cursor_destroy>>;
 using ChangeStream = std::unique_ptr<mongoc_change_stream_t, Destroy<mongoc_change_stream_destroy>>;
 using Bulk = std::unique_ptr<mongoc_bulk_operation_t, Destroy<mongoc_bulk_operation_destroy>>;
-
-/// Owns a bson_t. (std::unique_ptr cannot name the type without losing its alignment, and says so.)
-class Bson {
- public:
-  Bson() noexcept = default;
-  explicit Bson(bson_t* bson) noexcept : bson_(bson) {}
-  Bson(Bson&& other) noexcept : bson_(std::exchange(other.bson_, nullptr)) {}
-  Bson& operator=(Bson&& other) noexcept {
-    std::swap(bson_, other.bson_);
-    return *this;
-  }
-  ~Bson() {
-    if (bson_ != nullptr) bson_destroy(bson_);
-  }
-  [[nodiscard]] bson_t* get() const noexcept { return bson_; }
-  [[nodiscard]] bson_t& operator*() const noexcept { return *bson_; }
-  [[nodiscard]] explicit operator bool() const noexcept { return bson_ != nullptr; }
-
- private:
-  bson_t* bson_ = nullptr;
-};
-
-/// Null where the text is no JSON object.
-[[nodiscard]] Bson bson_from_json(std::string_view text, bson_error_t* error = nullptr);
-/// A view on the document's bytes; false where they are none.
-[[nodiscard]] bool view(const Document& document, bson_t& view) noexcept;
-[[nodiscard]] Document copy_of(const bson_t& bson);
 
 /// Checks a connection string and its options; ConfigError names `field`, and never the password.
 [[nodiscard]] Uri parse_uri(const char* field, const Secret& uri);

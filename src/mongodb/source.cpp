@@ -10,22 +10,10 @@
 
 #include "../io/position_keeper.hpp"
 #include "client.hpp"
+#include "position.hpp"
 
 namespace microbatch::mongodb {
 
-namespace {
-
-std::string json_of(const bson_t& bson) {
-  const std::unique_ptr<char, Destroy<bson_free>> text(
-      bson_as_canonical_extended_json(&bson, nullptr));
-  return text.get();
-}
-
-Bson copy(const bson_t& bson) { return Bson(bson_copy(&bson)); }
-
-}  // namespace
-
-/// A position is a document: {"documents": FIELD, "last": VALUE} or {"changes": TOKEN}.
 class Source::Impl {
  public:
   explicit Impl(SourceOptions options)
@@ -33,7 +21,7 @@ class Source::Impl {
         client_("SourceOptions", options_.uri, options_.connect_timeout, options_.timeout),
         keeper_(options_.position, options_.save_every, [this] {
           const std::lock_guard lock(mutex_);
-          return json_of(*committed_);
+          return committed_.encode();
         }) {}
 
   bool next(Document& document, std::int64_t& offset, const std::stop_token& stop);
@@ -54,8 +42,8 @@ class Source::Impl {
   Got read(Document& document, std::int64_t& offset);
   Got read_change(Document& document, std::int64_t& offset);
   void load_position();
-  void remember(Bson position, std::int64_t& offset);
-  void remember_idle(const bson_t& position);
+  void remember(std::int64_t& offset);
+  void remember_idle();
   void check_collection();
   void pause(Duration d, const std::stop_token& stop);
   void event(const std::string& text) const {
@@ -70,7 +58,7 @@ class Source::Impl {
   Collection collection_;
   Cursor cursor_;
   ChangeStream changes_;
-  Bson last_;  // the position of the last document that was read
+  Position last_;  // of the last document that was read
   bool started_ = false;
   Duration delay_{};  // before the next attempt
 
@@ -78,10 +66,10 @@ class Source::Impl {
   std::condition_variable_any wake_;
   struct Sent {
     std::int64_t offset;
-    Bson position;
+    Position position;
   };
   std::deque<Sent> sent_;  // not committed yet
-  Bson committed_;         // the last position that has
+  Position committed_;     // the last one that has
   std::int64_t next_offset_ = 0;
 };
 
@@ -146,23 +134,12 @@ void Source::Impl::check_collection() {
 void Source::Impl::load_position() {
   const auto text = keeper_.load();
   if (!text) return;
-  bson_iter_t iter;
-  const Bson position = bson_from_json(*text);
-  const auto fail = [&](std::string_view why) {
+  try {
+    last_ = Position::decode(*text, options_.read == Read::documents ? options_.order_by : "");
+  } catch (const PositionError& error) {
     throw PositionError(fmt::format("SourceOptions.position: {} {}. Remove it to begin anew",
-                                    options_.position.string(), why));
-  };
-  if (!position) fail("holds no position");
-  if (options_.read == Read::changes) {
-    if (!bson_iter_init_find(&iter, position.get(), "changes") || !BSON_ITER_HOLDS_DOCUMENT(&iter))
-      fail("is not of a change stream");
-  } else {
-    if (!bson_iter_init_find(&iter, position.get(), "documents") || !BSON_ITER_HOLDS_UTF8(&iter) ||
-        options_.order_by != bson_iter_utf8(&iter, nullptr))
-      fail(fmt::format("is not of documents in the order of '{}'", options_.order_by));
-    if (!bson_iter_init_find(&iter, position.get(), "last")) fail("names no last document");
+                                    options_.position.string(), error.what()));
   }
-  last_ = copy(*position);
 }
 
 void Source::Impl::open() {
@@ -171,14 +148,13 @@ void Source::Impl::open() {
     const Bson how(bson_new());
     BSON_APPEND_INT64(how.get(), "maxAwaitTimeMS", 250);
     bson_iter_t token;
-    if (last_ && bson_iter_init_find(&token, last_.get(), "changes"))
-      bson_append_iter(how.get(), "resumeAfter", -1, &token);
+    if (last_.find(token)) bson_append_iter(how.get(), "resumeAfter", -1, &token);
     changes_.reset(mongoc_collection_watch(collection_.get(), pipeline.get(), how.get()));
     return;
   }
   Bson filter = options_.filter.empty() ? Bson(bson_new()) : bson_from_json(options_.filter);
   bson_iter_t last;
-  if (last_ && bson_iter_init_find(&last, last_.get(), "last")) {
+  if (last_.find(last)) {
     const Bson behind(bson_new());
     bson_t greater, both;
     bson_append_document_begin(behind.get(), options_.order_by.c_str(), -1, &greater);
@@ -210,11 +186,8 @@ Source::Impl::Got Source::Impl::read(Document& document, std::int64_t& offset) {
     throw Error(fmt::format(
         "SourceOptions.order_by: a document has no field '{}', so its place is unknown: {:.200}",
         options_.order_by, json_of(*found)));
-  Bson position(bson_new());
-  BSON_APPEND_UTF8(position.get(), "documents", options_.order_by.c_str());
-  bson_append_iter(position.get(), "last", -1, &key);
-  last_ = copy(*position);
-  remember(std::move(position), offset);
+  last_ = Position::behind(options_.order_by, key);
+  remember(offset);
   document = copy_of(*found);
   return Got::document;
 }
@@ -231,34 +204,30 @@ Source::Impl::Got Source::Impl::read_change(Document& document, std::int64_t& of
                    error);
   }
   const bson_t* token = mongoc_change_stream_get_resume_token(changes_.get());
-  Bson position;
-  if (token != nullptr) {
-    position = Bson(bson_new());
-    BSON_APPEND_DOCUMENT(position.get(), "changes", token);
-    last_ = copy(*position);
-  }
+  if (token != nullptr) last_ = Position::behind_change(*token);
   if (!there) {
-    if (position) remember_idle(*position);
+    if (token != nullptr) remember_idle();
     return Got::nothing;
   }
-  if (!position) throw Error("SourceOptions.read: the server's change has no token to go on from");
-  remember(std::move(position), offset);
+  if (token == nullptr)
+    throw Error("SourceOptions.read: the server's change has no token to go on from");
+  remember(offset);
   document = copy_of(*found);
   return Got::document;
 }
 
-void Source::Impl::remember(Bson position, std::int64_t& offset) {
+void Source::Impl::remember(std::int64_t& offset) {
   const std::lock_guard lock(mutex_);
   offset = next_offset_++;
-  sent_.push_back({offset, std::move(position)});
+  sent_.push_back({offset, last_.clone()});
 }
 
 /// Nothing has changed, and nothing is on its way: the next start may go on from here.
-void Source::Impl::remember_idle(const bson_t& position) {
+void Source::Impl::remember_idle() {
   {
     const std::lock_guard lock(mutex_);
     if (!sent_.empty()) return;
-    committed_ = copy(position);
+    committed_ = last_.clone();
   }
   try {
     keeper_.moved();
