@@ -33,6 +33,10 @@ require "the benchmarks" header:benchmark/benchmark.h
 wish_for "the models of the lock-free parts" header:relacy/relacy.hpp
 wish_for "the test of the pkg-config file" command:pkg-config
 wish_for "the instruction counts" command:valgrind
+wish_for "the component mqtt" header:MQTTAsync.h header:openssl/ssl.h
+wish_for "the component mongodb" header:libmongoc-1.0/mongoc/mongoc.h
+wish_for "the tests against a server of MongoDB's protocol" command:javac command:mvn
+wish_for "the tests against an MQTT broker" command:mosquitto command:openssl
 wish_for "some examples" header:sqlite3.h header:tbb/tbb.h header:asio.hpp header:nlohmann/json.hpp
 wish_for "the Prometheus endpoint" header:prometheus/exposer.h command:prometheus command:promtool command:python3
 wish_for "the oracle of the histograms" command:java file:/usr/share/java/hdrhistogram.jar

@@ -6,35 +6,21 @@
 
 #include <algorithm>
 #include <microbatch/core/errors.hpp>
+#include <microbatch/durable/checksum.hpp>
 #include <system_error>
 #include <utility>
 
 namespace microbatch::inline v0_1::detail {
 
-void FileHistory::begin(const FileId& id, std::int64_t base) {
-  entries_.push_back({id, base});
-  commit(committed_);
-}
-
-void FileHistory::commit(std::int64_t offset) {
-  committed_ = std::max(committed_, offset);
-  while (entries_.size() > 1 && committed_ >= entries_[1].base) entries_.pop_front();
-}
-
-FilePosition FileHistory::position() const {
-  const Entry& entry = entries_.front();
-  return {.file = entry.id, .offset = static_cast<std::uint64_t>(committed_ - entry.base)};
-}
-
 FileReader::FileReader(FileSourceOptions options)
-    : options_(std::move(options)), cutter_(options_.max_line_bytes), buffer_(65'536) {
-  options_.check();
-  if (!options_.position.empty()) position_file_.emplace(options_.position);
-}
-
-FileReader::~FileReader() { save_quietly(); }
-
-// --- reading -----------------------------------------------------------------------------------
+    : options_((options.check(), std::move(options))),
+      keeper_(options_.position, options_.save_every,
+              [this] {
+                const std::lock_guard lock(mutex_);
+                return history_.position().encode();
+              }),
+      cutter_(options_.max_line_bytes),
+      buffer_(65'536) {}
 
 bool FileReader::next(std::string& line, std::int64_t& offset, const std::stop_token& stop) {
   if (!any_opened_) start();
@@ -62,8 +48,7 @@ bool FileReader::next(std::string& line, std::int64_t& offset, const std::stop_t
 
 /// Opens the file that the kept position belongs to, or else leaves it to open_next().
 void FileReader::start() {
-  if (!position_file_) return;
-  const auto text = position_file_->load();
+  const auto text = keeper_.load();
   if (!text) return;
   FilePosition position;
   try {
@@ -120,7 +105,7 @@ void FileReader::open(const FileState& state, std::uint64_t offset) {
   const auto ended_at = base_ + static_cast<std::int64_t>(cutter_.consumed());
   const bool first = !std::exchange(any_opened_, true) || current_.path.empty();
   opened.id.head_bytes = head.size();
-  opened.id.head = fnv1a(head);
+  opened.id.head = Checksum::of(head);
   fd_ = std::move(fd);
   head_ = std::move(head);
   read_ = offset;
@@ -151,7 +136,7 @@ FileReader::Read FileReader::read_more() {
   if (head_.size() < FileId::max_head && head_.size() == read_) {
     head_.append(bytes.substr(0, FileId::max_head - head_.size()));
     current_.id.head_bytes = head_.size();
-    current_.id.head = fnv1a(head_);
+    current_.id.head = Checksum::of(head_);
     const std::lock_guard lock(mutex_);
     history_.identify(current_.id);
   }
@@ -217,60 +202,29 @@ void FileReader::count_lines(std::uint64_t n) {
 }
 
 void FileReader::pause(const std::stop_token& stop) {
-  save_quietly();
+  try {
+    keeper_.save_if_due();
+  } catch (const std::exception& error) {  // it stays to be saved
+    notice(error.what());
+  }
   std::unique_lock lock(mutex_);
   wake_.wait_for(lock, stop, options_.poll_interval, [] { return false; });
 }
-
-// --- the position ------------------------------------------------------------------------------
 
 void FileReader::commit(std::int64_t offset) {
   {
     const std::lock_guard lock(mutex_);
     history_.commit(offset);
-    dirty_ = true;
-    if (running_ && steady_clock().now() < later(saved_at_, options_.save_every)) return;
   }
-  save();
-}
-
-void FileReader::save() {
-  const std::lock_guard one(saving_);
-  std::string text;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!dirty_ || !position_file_) return;
-    text = history_.position().encode();
-    dirty_ = false;
-    saved_at_ = steady_clock().now();
-  }
-  try {
-    position_file_->save(text);
-  } catch (...) {
-    const std::lock_guard lock(mutex_);
-    dirty_ = true;
-    throw;
-  }
-}
-
-void FileReader::save_quietly() noexcept {
-  try {
-    {
-      const std::lock_guard lock(mutex_);
-      if (running_ && steady_clock().now() < later(saved_at_, options_.save_every)) return;
-    }
-    save();
-  } catch (const std::exception& error) {  // it stays to be saved
-    notice(error.what());
-  }
+  keeper_.moved();
 }
 
 void FileReader::set_running(bool running) {
-  {
-    const std::lock_guard lock(mutex_);
-    running_ = running;
+  try {
+    keeper_.set_running(running);
+  } catch (const std::exception& error) {  // it stays to be saved
+    notice(error.what());
   }
-  if (!running) save_quietly();
 }
 
 FileSourceStats FileReader::stats() const {
@@ -286,52 +240,3 @@ void FileReader::notice(const std::string& text) const noexcept {
 }
 
 }  // namespace microbatch::inline v0_1::detail
-
-// --- the public face -----------------------------------------------------------------------------
-
-namespace microbatch::inline v0_1 {
-
-void FileSourceOptions::check() const {
-  if (file.filename().empty())
-    throw ConfigError(
-        fmt::format("FileSourceOptions.file must be a file's name, got '{}'", file.string()));
-  std::error_code error;
-  const auto status = std::filesystem::status(file, error);
-  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
-    throw ConfigError(fmt::format(
-        "FileSourceOptions.file must be a regular file, got {} (InputSource reads anything else)",
-        file.string()));
-  if (!position.empty() && position == file)
-    throw ConfigError(
-        "FileSourceOptions.position must be another file than FileSourceOptions.file");
-  if (max_line_bytes < 1)
-    throw ConfigError("FileSourceOptions.max_line_bytes must be at least 1, got 0");
-  if (poll_interval < std::chrono::milliseconds(1))
-    throw ConfigError(fmt::format(
-        "FileSourceOptions.poll_interval must be at least 1 ms, got {} ns", poll_interval.count()));
-  if (rotation_grace < Duration::zero())
-    throw ConfigError(
-        fmt::format("FileSourceOptions.rotation_grace must not be negative, got {} ns",
-                    rotation_grace.count()));
-  if (save_every < Duration::zero())
-    throw ConfigError(fmt::format("FileSourceOptions.save_every must not be negative, got {} ns",
-                                  save_every.count()));
-}
-
-FileSource::FileSource(FileSourceOptions options)
-    : reader_(std::make_unique<detail::FileReader>(std::move(options))) {}
-FileSource::FileSource(FileSource&&) noexcept = default;
-FileSource::~FileSource() = default;
-
-bool FileSource::next(std::string& line, std::int64_t& offset, const std::stop_token& stop) {
-  return reader_->next(line, offset, stop);
-}
-void FileSource::commit(const Origin& last) { reader_->commit(last.offset); }
-FileSourceStats FileSource::stats() const { return reader_->stats(); }
-
-FileSource::Running::Running(FileSource& source) : source_(source) {
-  source_.reader_->set_running(true);
-}
-FileSource::Running::~Running() { source_.reader_->set_running(false); }
-
-}  // namespace microbatch::inline v0_1

@@ -2,44 +2,19 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <microbatch/io/file_source.hpp>
-#include <microbatch/io/position_file.hpp>
 #include <mutex>
-#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
+#include "file_history.hpp"
 #include "line_cutter.hpp"
+#include "position_keeper.hpp"
 #include "posix.hpp"
 #include "rotation.hpp"
 
 namespace microbatch::inline v0_1::detail {
-
-/// Which file a committed offset means. Offsets of the lines ascend over all files that were read;
-/// each file takes up where the one before it ended.
-///
-/// Threads: one at a time.
-class FileHistory {
- public:
-  /// Its lines' offsets are from `base` on.
-  void begin(const FileId& id, std::int64_t base);
-  /// The current file, better known, or the copy of it that is read from now on.
-  void identify(const FileId& id) { entries_.back().id = id; }
-  void commit(std::int64_t offset);
-  [[nodiscard]] FilePosition position() const;
-  [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
-
- private:
-  struct Entry {
-    FileId id;
-    std::int64_t base;  // the offset of its first byte
-  };
-
-  std::deque<Entry> entries_;  // from the first one that is not committed wholly to the current one
-  std::int64_t committed_ = 0;
-};
 
 /// What FileSource does; see there.
 ///
@@ -49,7 +24,6 @@ class FileReader {
   explicit FileReader(FileSourceOptions options);
   FileReader(const FileReader&) = delete;
   FileReader& operator=(const FileReader&) = delete;
-  ~FileReader();
 
   bool next(std::string& line, std::int64_t& offset, const std::stop_token& stop);
   void commit(std::int64_t offset);
@@ -69,12 +43,10 @@ class FileReader {
   [[nodiscard]] bool leave(std::string& line, std::int64_t& offset);
   void count_lines(std::uint64_t n);
   void pause(const std::stop_token& stop);
-  void save_quietly() noexcept;
-  void save();
   void notice(const std::string& text) const noexcept;
 
   const FileSourceOptions options_;
-  std::optional<PositionFile> position_file_;
+  PositionKeeper keeper_;
 
   // The reading thread's.
   Fd fd_;
@@ -93,10 +65,6 @@ class FileReader {
   std::condition_variable_any wake_;
   FileHistory history_;
   FileSourceStats stats_;
-  TimePoint saved_at_ = TimePoint::min();
-  bool dirty_ = false;
-  bool running_ = false;
-  std::mutex saving_;
 };
 
 }  // namespace microbatch::inline v0_1::detail

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <microbatch/core/errors.hpp>
+#include <microbatch/durable/checksum.hpp>
 #include <microbatch/io/position_file.hpp>
 
 #include "posix.hpp"
@@ -13,13 +14,15 @@ namespace microbatch::inline v0_1 {
 
 namespace {
 
-// "microbatch-position 1 CHECKSUM\n", then the text. The checksum has 16 hexadecimal digits.
+// "microbatch-position 2 CHECKSUM\n", then the text. The checksum has 16 hexadecimal digits.
 constexpr std::string_view magic = "microbatch-position ";
-constexpr std::string_view version = "1 ";
+constexpr std::string_view version = "2 ";
 constexpr std::size_t checksum_digits = 16;
 constexpr std::size_t header_bytes = magic.size() + version.size() + checksum_digits + 1;
 
-std::string checksum(std::string_view text) { return fmt::format("{:016x}", detail::fnv1a(text)); }
+std::string checksum(std::string_view text) {
+  return fmt::format("{:016x}", detail::Checksum::of(text));
+}
 
 }  // namespace
 
@@ -53,7 +56,7 @@ std::string PositionFile::decode(std::string_view bytes) {
   if (bytes.size() < header_bytes || !bytes.starts_with(magic))
     throw PositionError("it is no position file");
   if (bytes.substr(magic.size(), version.size()) != version)
-    throw PositionError("it is of another version; expected version 1");
+    throw PositionError("it is of another version; expected version 2");
   const auto text = bytes.substr(header_bytes);
   if (bytes[header_bytes - 1] != '\n' ||
       bytes.substr(magic.size() + version.size(), checksum_digits) != checksum(text))

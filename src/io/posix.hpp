@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cerrno>
-#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -45,12 +44,5 @@ void sync_folder_of(const std::filesystem::path& file);
 /// synced. On an error nothing but the old file is there, unless it was the folder's sync that
 /// failed.
 void replace_file(const std::filesystem::path& file, std::string_view bytes, unsigned mode);
-
-/// FNV-1a, 64 bits: tells files apart and finds damage, not malice.
-[[nodiscard]] constexpr std::uint64_t fnv1a(std::string_view bytes) noexcept {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
 
 }  // namespace microbatch::inline v0_1::detail

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <microbatch/durable/checksum.hpp>
 #include <microbatch/io/position_file.hpp>
 #include <system_error>
 
@@ -127,7 +128,7 @@ bool begins_as(const Fd& fd, const FileId& id) {
     if (n <= 0) return false;
     read += static_cast<std::size_t>(n);
   }
-  return fnv1a(head) == id.head;
+  return Checksum::of(head) == id.head;
 }
 
 std::vector<FileState> rotated_files(const std::filesystem::path& file) {

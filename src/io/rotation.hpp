@@ -20,7 +20,7 @@ struct FileId {
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
   std::size_t head_bytes = 0;  ///< at most max_head
-  std::uint64_t head = 0;      ///< fnv1a of so many first bytes
+  std::uint64_t head = 0;      ///< Checksum of so many first bytes
 
   [[nodiscard]] bool same_place(const FileId& other) const noexcept {
     return device == other.device && inode == other.inode;

@@ -13,6 +13,8 @@ debian_package_of() {
     command:ninja) echo ninja-build ;;
     command:pkg-config) echo pkg-config ;;
     command:clang++-16) echo clang-16 ;;
+    command:javac) echo default-jdk-headless ;;
+    command:mvn) echo maven ;;
     sanitizers:clang++-16) echo libclang-rt-16-dev ;;
     header:fmt/format.h) echo libfmt-dev ;;
     header:catch2/*) echo catch2 ;;
@@ -22,6 +24,9 @@ debian_package_of() {
     header:rocksdb/db.h) echo librocksdb-dev ;;
     header:lmdb.h) echo liblmdb-dev ;;
     header:nlohmann/json.hpp) echo nlohmann-json3-dev ;;
+    header:MQTTAsync.h) echo libpaho-mqtt-dev ;;
+    header:libmongoc-1.0/*) echo libmongoc-dev ;;
+    header:openssl/*) echo libssl-dev ;;
     header:tbb/tbb.h) echo libtbb-dev ;;
     header:librdkafka/*) echo librdkafka-dev ;;
     command:mvn) echo maven ;;
@@ -39,8 +44,9 @@ debian_package_of() {
 
 is_there() {
   case $1 in
-    command:*) command -v "${1#command:}" >/dev/null ;;
+    command:*) PATH=$PATH:/usr/sbin command -v "${1#command:}" >/dev/null ;;
     header:catch2/*) has_header catch2/catch_test_macros.hpp || has_header catch2/catch.hpp ;;
+    header:libmongoc-1.0/*) [[ -e /usr/include/${1#header:} || -e /usr/local/include/${1#header:} ]] ;;
     header:*) has_header "${1#header:}" ;;
     sanitizers:*) echo "int main() {}" | "${1#sanitizers:}" -fsanitize=address -x c++ - -o /dev/null 2>/dev/null ;;
     file:*) [[ -e ${1#file:} ]] ;;

@@ -29,19 +29,15 @@ class RealBroker : public Broker {
   explicit RealBroker(Facts facts) : Broker(facts["bootstrap"]), facts_(std::move(facts)) {}
 
   [[noreturn]] static void skip(const std::string& why) {
-    std::printf("skipped, because %s\n", why.c_str());
+    std::printf("skipped, because %s\n", why.c_str());  // the words that CTest looks for
     std::fflush(stdout);
-    std::_Exit(77);
+    std::_Exit(0);
   }
   static Facts facts() {
+    const char* path = std::getenv("MICROBATCH_BROKER");
+    if (path == nullptr) skip("MICROBATCH_BROKER names no file; tests/brokers/ starts servers");
     Facts facts;
-    if (const char* running = std::getenv("MICROBATCH_TEST_KAFKA")) {
-      facts["bootstrap"] = running;
-      return facts;
-    }
-    const char* folder = std::getenv("MICROBATCH_KAFKA_FOLDER");
-    if (folder == nullptr) skip("neither MICROBATCH_TEST_KAFKA nor MICROBATCH_KAFKA_FOLDER is set");
-    std::ifstream file(std::string(folder) + "/broker");
+    std::ifstream file(path);
     for (std::string line; std::getline(file, line);)
       if (const auto at = line.find('='); at != std::string::npos)
         facts[line.substr(0, at)] = line.substr(at + 1);

@@ -1,0 +1,7 @@
+# microbatch::mqtt: an MQTT source and sink.
+find_package(OpenSSL QUIET)  # Paho's package needs it and does not look for it
+find_package(eclipse-paho-mqtt-c QUIET)
+set(links eclipse-paho-mqtt-c::paho-mqtt3as OpenSSL::SSL)
+set(needs "Paho's asynchronous C client with TLS, and OpenSSL,")
+set(debian_packages libpaho-mqtt-dev libssl-dev)
+set(pkg_config_modules openssl)
