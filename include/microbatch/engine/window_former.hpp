@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -122,6 +123,9 @@ class WindowFormer {
       if (draft_.empty() && !readiness.even_if_empty && !draft_.discards()) return not_ready();
       emitter_->on_emit(draft_, readiness);
       batch.copies = draft_.carry_out(batch.items, discarded_);
+    } catch (const std::bad_alloc&) {
+      if (batch.items.empty()) throw;
+      core_.settlement.report(BackgroundError::Where::engine, std::current_exception());
     } catch (...) {
       core_.settlement.report(BackgroundError::Where::emitter, std::current_exception());
       if (batch.items.empty()) {
@@ -169,11 +173,14 @@ class WindowFormer {
     return false;
   }
 
-  /// An emitter that throws is asked again when something new arrives, and not before.
+  /// An emitter that throws is asked again when something new arrives, and not before. Want of
+  /// memory is not the emitter's: the loop comes back to it.
   template <class F>
   Readiness guarded(F&& ask) {
     try {
       return ask();
+    } catch (const std::bad_alloc&) {
+      throw;
     } catch (...) {
       core_.settlement.report(BackgroundError::Where::emitter, std::current_exception());
       erred_ = true;
