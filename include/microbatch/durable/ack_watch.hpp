@@ -53,8 +53,8 @@ class AckWatch final : public Acks {
       store_->wake(Bell::ended);
       thread_.join();
     }
-    const auto left = std::make_exception_ptr(NotDelivered(
-        Outcome::abandoned, "the stream was closed; the item is in the store, and has not ended"));
+    if (fresh_.empty() && open_.empty()) return;
+    const std::exception_ptr left = error_of_close();
     for (const auto& [position, state] : fresh_) complete(state, left);
     for (const auto& [position, state] : open_) complete(state, left);
   }
@@ -73,34 +73,34 @@ class AckWatch final : public Acks {
   void run(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
       const std::uint64_t seen = store_->notice(Bell::ended);
-      {
-        std::lock_guard lock(mutex_);
-        for (const auto& item : fresh_) open_.insert(item);
-        fresh_.clear();
+      bool answered = false;
+      try {
+        take_fresh();
+        look();
+        answered = true;
+      } catch (...) {  // the store does not answer, or there is no memory: it may pass
       }
-      const bool answered = look();
       store_->wait(Bell::ended, seen,
                    answered ? never : later(steady_clock().now(), std::chrono::milliseconds(100)));
     }
   }
 
-  /// False: the store did not answer.
-  bool look() {
+  void take_fresh() {
+    std::lock_guard lock(mutex_);
+    for (const auto& item : fresh_) open_.insert(item);
+    fresh_.clear();
+  }
+  void look() {
     std::vector<Position> positions;
     positions.reserve(open_.size());
     for (const auto& [position, state] : open_) positions.push_back(position);
-    if (positions.empty()) return true;
-    try {
-      const auto ends = store_->ends(positions);
-      for (std::size_t i = 0; i < ends.size(); ++i) {
-        if (!ends[i]) continue;
-        const auto at = open_.find(positions[i]);
-        complete(at->second, error_of(*ends[i]));
-        open_.erase(at);
-      }
-      return true;
-    } catch (const StorageError&) {
-      return false;
+    if (positions.empty()) return;
+    const auto ends = store_->ends(positions);
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      if (!ends[i]) continue;
+      const auto at = open_.find(positions[i]);
+      complete(at->second, error_of(*ends[i]));
+      open_.erase(at);
     }
   }
 
@@ -112,6 +112,15 @@ class AckWatch final : public Acks {
         return std::make_exception_ptr(DeadLettered(end.error));
       default:
         return std::make_exception_ptr(NotDelivered(end.outcome, "item dropped: " + end.error));
+    }
+  }
+  static std::exception_ptr error_of_close() noexcept {
+    try {
+      return std::make_exception_ptr(
+          NotDelivered(Outcome::abandoned,
+                       "the stream was closed; the item is in the store, and has not ended"));
+    } catch (...) {  // no memory for it: that is what they hear, then
+      return std::current_exception();
     }
   }
   static void complete(AckState* state, std::exception_ptr error) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,6 +45,8 @@ class DurableCore {
                                                } catch (const StorageError& e) {
                                                  return e.may_pass() ? Failure::transient
                                                                      : Failure::poison;
+                                               } catch (const std::bad_alloc&) {
+                                                 return Failure::transient;
                                                } catch (...) {
                                                  return Failure::poison;
                                                }

@@ -66,20 +66,13 @@ class GroupWriter {
       : store_(std::move(store)), codec_(std::move(codec)), max_bytes_(max_bytes) {}
 
   void operator()(Window<Entry<T>>& window) {
-    Safety safety = Safety::written;
-    cut_ = 0;
-    for (std::size_t i = 0; i < window.size(); ++i) {
-      Entry<T>& entry = window[i];
-      if (entry.fate == Entry<T>::Fate::told || !encode(window, i)) continue;
-      if (const auto* receipt = entry.receipt.state()) safety = std::max(safety, receipt->safety);
-    }
-    finish_batch();
-    if (cut_ == 0) return;
     std::int64_t first = 0;
     try {
+      const Safety safety = gather(window);
+      if (cut_ == 0) return;
       batches_.clear();
       for (std::size_t k = 0; k < cut_; ++k)
-        batches_.push_back({.items = counts_[k], .body = bodies_[k]});
+        batches_.push_back({.items = rows_[k].items, .body = rows_[k].body});
       first = store_->append(batches_, safety);
     } catch (const StorageError& error) {
       // Each receipt has an exception of its own: none is shared between threads.
@@ -96,6 +89,26 @@ class GroupWriter {
   }
 
  private:
+  struct Row {
+    std::string body;
+    std::uint32_t items = 0;
+  };
+
+  /// The window's rows, and how safe the safest of its items has to be.
+  Safety gather(Window<Entry<T>>& window) {
+    cut_ = 0;
+    ends_.clear();  // an attempt that failed may have left something
+    bytes_.clear();
+    Safety safety = Safety::written;
+    for (std::size_t i = 0; i < window.size(); ++i) {
+      Entry<T>& entry = window[i];
+      if (entry.fate == Entry<T>::Fate::told || !encode(window, i)) continue;
+      if (const auto* receipt = entry.receipt.state()) safety = std::max(safety, receipt->safety);
+    }
+    finish_row();
+    return safety;
+  }
+
   /// False: it was refused for good, by its codec.
   bool encode(Window<Entry<T>>& window, std::size_t i) {
     const std::size_t before = bytes_.size();
@@ -105,14 +118,6 @@ class GroupWriter {
       if (size > BatchBody::max_bytes)
         throw UsageError(fmt::format("append: an item of {} bytes; a store takes at most {}", size,
                                      BatchBody::max_bytes));
-      if (before > 0 && (bytes_.size() > max_bytes_ || ends_.size() == max_batch_items)) {
-        last_.assign(bytes_, before);
-        bytes_.resize(before);
-        finish_batch();
-        bytes_.swap(last_);
-      }
-      ends_.push_back(static_cast<std::uint32_t>(bytes_.size()));
-      return true;
     } catch (...) {
       bytes_.resize(std::min(before, bytes_.size()));
       window.reject(i, std::current_exception());
@@ -120,16 +125,21 @@ class GroupWriter {
         window[i].fate = Entry<T>::Fate::rejected;
       return false;
     }
+    if (before > 0 && (bytes_.size() > max_bytes_ || ends_.size() == max_batch_items)) {
+      last_.assign(bytes_, before);
+      bytes_.resize(before);
+      finish_row();
+      bytes_.swap(last_);
+    }
+    ends_.push_back(static_cast<std::uint32_t>(bytes_.size()));
+    return true;
   }
 
-  void finish_batch() {
+  void finish_row() {
     if (ends_.empty()) return;
-    if (bodies_.size() == cut_) {
-      bodies_.emplace_back();
-      counts_.emplace_back();
-    }
-    counts_[cut_] = static_cast<std::uint32_t>(ends_.size());
-    BatchBody::write(ends_, bytes_, bodies_[cut_]);
+    if (rows_.size() == cut_) rows_.emplace_back();
+    rows_[cut_].items = static_cast<std::uint32_t>(ends_.size());
+    BatchBody::write(ends_, bytes_, rows_[cut_].body);
     ++cut_;
     ends_.clear();
     bytes_.clear();
@@ -144,7 +154,7 @@ class GroupWriter {
     Position last = -1;
     for (Entry<T>& entry : window) {
       if (entry.fate != Entry<T>::Fate::open) continue;
-      if (index == counts_[k]) {
+      if (index == rows_[k].items) {
         ++k;
         ++batch;
         index = 0;
@@ -187,9 +197,8 @@ class GroupWriter {
   std::vector<std::uint32_t> ends_;
   std::string bytes_;
   std::string last_;
-  std::vector<std::string> bodies_;
-  std::vector<std::uint32_t> counts_;
-  std::size_t cut_ = 0;
+  std::vector<Row> rows_;
+  std::size_t cut_ = 0;  // so many of them are filled
   std::vector<NewBatch> batches_;
 };
 
