@@ -39,6 +39,7 @@ wish_for "the tests against a server of MongoDB's protocol" command:javac comman
 wish_for "the tests against an MQTT broker" command:mosquitto command:openssl
 wish_for "some examples" header:sqlite3.h header:tbb/tbb.h header:asio.hpp header:nlohmann/json.hpp
 wish_for "the Prometheus endpoint" header:prometheus/exposer.h command:prometheus command:promtool command:python3
+wish_for "the published definitions of OTLP" command:python3 python:ensurepip
 wish_for "the oracle of the histograms" command:java file:/usr/share/java/hdrhistogram.jar
 wish_for "the Kafka connector" header:librdkafka/rdkafka.h
 if [[ -z ${MICROBATCH_TEST_KAFKA:-} ]]; then

@@ -55,7 +55,8 @@ listener ${ports[0]} 127.0.0.1
 allow_anonymous true
 CONF
   local tls=no
-  if command -v openssl >/dev/null && make_certificate; then
+  # (Some bare systems do not know localhost, which the certificate is for.)
+  if command -v openssl >/dev/null && getent hosts localhost >/dev/null && make_certificate; then
     tls=yes
     : >"$folder/passwords"
     chmod 600 "$folder/passwords"

@@ -3,7 +3,8 @@
 #   require REASON NEED...     installs what is missing, or says so and ends
 #   wish_for REASON NEED...    the same, but goes on without it
 #
-# A NEED is `command:NAME`, `header:PATH`, `file:PATH` or `sanitizers:COMPILER`. apt installs it where there is apt; elsewhere the user reads what is missing.
+# A NEED is `command:NAME`, `header:PATH`, `file:PATH`, `python:MODULE` or `sanitizers:COMPILER`. apt installs it where there is
+# apt; elsewhere the user reads what is missing.
 
 jobs=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
@@ -29,7 +30,6 @@ debian_package_of() {
     header:openssl/*) echo libssl-dev ;;
     header:tbb/tbb.h) echo libtbb-dev ;;
     header:librdkafka/*) echo librdkafka-dev ;;
-    command:mvn) echo maven ;;
     header:asio.hpp) echo libasio-dev ;;
     header:concurrentqueue/*) echo libconcurrentqueue-dev ;;
     header:boost/*) echo libboost-dev ;;
@@ -38,6 +38,7 @@ debian_package_of() {
     command:promtool) echo prometheus ;;
     command:java) echo default-jdk-headless ;;
     file:*/hdrhistogram.jar) echo libhdrhistogram-java ;;
+    python:ensurepip) echo python3-venv ;;
     *) echo "${1#*:}" ;;
   esac
 }
@@ -50,6 +51,7 @@ is_there() {
     header:*) has_header "${1#header:}" ;;
     sanitizers:*) echo "int main() {}" | "${1#sanitizers:}" -fsanitize=address -x c++ - -o /dev/null 2>/dev/null ;;
     file:*) [[ -e ${1#file:} ]] ;;
+    python:*) python3 -c "import ${1#python:}" 2>/dev/null ;;
   esac
 }
 

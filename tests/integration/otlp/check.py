@@ -27,7 +27,7 @@ except ImportError:
             subprocess.run([folder / "bin/pip", "install", "--quiet", "opentelemetry-proto"], check=True, timeout=60,
                            capture_output=True)
             (folder / "complete").touch()
-    except (subprocess.SubprocessError, OSError) as error:
+    except (subprocess.SubprocessError, OSError, SystemExit) as error:  # Debian's venv exits where pip is missing
         print(f"skipped, because opentelemetry-proto cannot be had here: {error}")
         sys.exit(0)
     sys.exit(subprocess.run([folder / "bin/python", __file__, program, "--again"]).returncode)
