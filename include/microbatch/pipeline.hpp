@@ -94,6 +94,12 @@ class Feed {
     mark({.kind = Mark::Kind::time, .partition = partition, .time = t});
   }
 
+  /// In band: this partition will bring items, perhaps older than those of others that come first.
+  /// Windows wait for its first one, until it is marked idle or has been idle for too long.
+  void mark_awaited(std::uint32_t partition) {
+    mark({.kind = Mark::Kind::awaited, .partition = partition});
+  }
+
   /// For run() and for tests of sources.
   Feed(Stream<T>& stream, std::shared_ptr<detail::CommitTracker> tracker,
        detail::Pipeline* pipeline = nullptr)

@@ -10,8 +10,9 @@ namespace microbatch::inline v0_1 {
 /// before it.
 struct Mark {
   enum class Kind : std::uint8_t {
-    idle,  ///< this partition brings nothing for now: do not wait for it
-    time,  ///< everything of this partition before `time` has come
+    idle,     ///< this partition brings nothing for now: do not wait for it
+    time,     ///< everything of this partition before `time` has come
+    awaited,  ///< this partition will bring items of any time: wait for its first
   };
   Kind kind = Kind::idle;
   std::uint32_t partition = 0;

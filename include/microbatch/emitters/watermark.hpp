@@ -97,6 +97,13 @@ class Watermark {
     p.idle = true;
     raise(least());
   }
+  /// A source says so, in band: this partition will bring items of any time.
+  void mark_awaited(std::uint32_t partition, TimePoint seen_at) {
+    Partition& p = find(partition);
+    p.awaited = !p.known;
+    p.idle = false;
+    p.seen_at = seen_at;
+  }
   /// A source says so, in band: everything of this partition before t has come.
   void mark_time(std::uint32_t partition, EventTime t, TimePoint seen_at) {
     Partition& p = find(partition);
@@ -114,9 +121,9 @@ class Watermark {
     bool turned = false;
     bool all_idle = true;
     for (Partition& p : partitions_) {
-      if (!p.idle && p.known && now >= later(p.seen_at, options_.idle_after))
+      if (!p.idle && p.counts() && now >= later(p.seen_at, options_.idle_after))
         turned = p.idle = true;
-      all_idle = all_idle && (p.idle || !p.known);
+      all_idle = all_idle && (p.idle || !p.counts());
     }
     if (turned) raise(least());
     if (all_idle && newest() != EventTime::min())
@@ -129,7 +136,7 @@ class Watermark {
     TimePoint next = never;
     bool all_idle = true;
     for (const Partition& p : partitions_) {
-      if (p.idle || !p.known) continue;
+      if (p.idle || !p.counts()) continue;
       all_idle = false;
       next = std::min(next, later(p.seen_at, options_.idle_after));
     }
@@ -145,8 +152,11 @@ class Watermark {
     EventTime newest = EventTime::min();
     TimePoint seen_at{};
     std::uint32_t doubted = 0;
-    bool known = false;  // has brought an item
+    bool known = false;    // has brought an item
+    bool awaited = false;  // will bring its first one
     bool idle = false;
+
+    [[nodiscard]] bool counts() const noexcept { return known || awaited; }
   };
 
   static TimePoint later(TimePoint t, Duration d) noexcept { return detail::later(t, d); }
@@ -167,7 +177,7 @@ class Watermark {
   [[nodiscard]] EventTime least() const noexcept {
     EventTime least = EventTime::max();
     for (const Partition& p : partitions_)
-      if (p.known && !p.idle) least = std::min(least, p.newest);
+      if (p.counts() && !p.idle) least = std::min(least, p.newest);
     if (least == EventTime::max()) least = newest();
     return least == EventTime::min() ? least : least - options_.out_of_orderness;
   }

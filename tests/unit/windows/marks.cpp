@@ -48,6 +48,20 @@ TEST_CASE("marks: an idle partition holds the others back no more", "[windows]")
   CHECK(lines == Lines{"close 20-30: c", "too_late: d", "watermark 0-10: ab"});
 }
 
+TEST_CASE("marks: an awaited partition's first items are in time, also behind newer ones of others",
+          "[windows]") {
+  const auto lines = run_script(TumblingWindow{10s, second_of}, [](Feed<Event>& feed) {
+    for (const std::uint32_t partition : {0u, 1u, 2u}) feed.mark_awaited(partition);
+    put(feed, 0, {1, 'a'});
+    put(feed, 0, {25, 'b'}, 1);  // decides nothing: 1 and 2 may still bring older ones
+    put(feed, 1, {2, 'c'});
+    put(feed, 1, {31, 'd'}, 1);
+    feed.mark_idle(2);          // it has nothing after all
+    put(feed, 1, {3, 'e'}, 2);  // 0-10 and 10-20 are over
+  });
+  CHECK(lines == Lines{"close 20-30: b", "close 30-40: d", "too_late: e", "watermark 0-10: ac"});
+}
+
 TEST_CASE("marks: time has passed, without an item", "[windows]") {
   const auto script = [](Feed<Event>& feed) {
     put(feed, 0, {1, 'a'});
