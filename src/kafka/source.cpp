@@ -130,12 +130,9 @@ void Source::Impl::take_error(const rd_kafka_message_t& message) {
   const auto what =
       fmt::format("topic \"{}\"", message.rkt != nullptr ? rd_kafka_topic_name(message.rkt) : "");
   switch (message.err) {
-    case RD_KAFKA_RESP_ERR__PARTITION_EOF: {
-      std::lock_guard lock(assignments_.mutex);
-      auto* assignment = assignments_.find(rd_kafka_topic_name(message.rkt), message.partition);
-      if (assignment != nullptr && assignment->position < 0) assignment->begin(message.offset);
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+      take_end(message);
       return;
-    }
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
@@ -151,6 +148,18 @@ void Source::Impl::take_error(const rd_kafka_message_t& message) {
     default:
       client_->tell(client_->describe(message.err, rd_kafka_message_errstr(&message)));
   }
+}
+
+void Source::Impl::take_end(const rd_kafka_message_t& message) {
+  std::uint32_t id = 0;
+  {
+    std::lock_guard lock(assignments_.mutex);
+    auto* assignment = assignments_.find(rd_kafka_topic_name(message.rkt), message.partition);
+    if (assignment == nullptr || assignment->position >= 0) return;
+    assignment->begin(message.offset);
+    id = assignment->id;
+  }
+  feed_->mark_idle(id);  // it has no backlog
 }
 
 bool Source::Impl::append_backlog(Feed<Record>& feed) {

@@ -63,9 +63,14 @@ void Source::Impl::assign(rd_kafka_topic_partition_list_t& partitions) {
   last_ = nullptr;
   rejoining_ = false;
   next_commit_ = microbatch::detail::later(steady_clock().now(), options_.commit_interval);
-  std::lock_guard lock(assignments_.mutex);
-  for (const auto& partition : each(partitions))
-    assignments_.add(partition.topic, partition.partition);
+  std::vector<std::uint32_t> ids;
+  {
+    std::lock_guard lock(assignments_.mutex);
+    for (const auto& partition : each(partitions))
+      ids.push_back(assignments_.add(partition.topic, partition.partition).id);
+  }
+  // Windows by event time must not be over before each partition's backlog has begun.
+  for (const std::uint32_t id : ids) feed_->mark_awaited(id);
 }
 
 void Source::Impl::find_start(rd_kafka_topic_partition_list_t& partitions) {

@@ -45,6 +45,7 @@ class Source::Impl {
   void poll(int timeout_ms);
   void take(const rd_kafka_message_t& message);
   void take_error(const rd_kafka_message_t& message);
+  void take_end(const rd_kafka_message_t& message);
   /// Whether the feed still takes records.
   bool append_backlog(Feed<Record>& feed);
   void pause();
