@@ -10,6 +10,7 @@ wanted=${1:-}
 source tests/support/setup.sh
 require_toolchain
 wish_for "some examples" header:sqlite3.h header:tbb/tbb.h header:asio.hpp header:nlohmann/json.hpp
+wish_for "the examples with Kafka" header:librdkafka/rdkafka.h
 
 cmake --preset examples
 cmake --build --preset examples --parallel "$jobs"

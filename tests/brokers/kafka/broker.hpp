@@ -23,16 +23,17 @@ class RealBroker : public Broker {
     return at->second;
   }
 
- private:
-  using Facts = std::map<std::string, std::string>;
-
-  explicit RealBroker(Facts facts) : Broker(facts["bootstrap"]), facts_(std::move(facts)) {}
-
   [[noreturn]] static void skip(const std::string& why) {
     std::printf("skipped, because %s\n", why.c_str());  // the words that CTest looks for
     std::fflush(stdout);
     std::_Exit(0);
   }
+
+ private:
+  using Facts = std::map<std::string, std::string>;
+
+  explicit RealBroker(Facts facts) : Broker(facts["bootstrap"]), facts_(std::move(facts)) {}
+
   static Facts facts() {
     const char* path = std::getenv("MICROBATCH_BROKER");
     if (path == nullptr) skip("MICROBATCH_BROKER names no file; tests/brokers/ starts servers");
