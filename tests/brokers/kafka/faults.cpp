@@ -101,6 +101,50 @@ TEST_CASE("kafka faults: a connection that is cut, slow or truncated loses nothi
   for (std::size_t i = 0; i < copied.size(); ++i) REQUIRE(copied[i].value == std::to_string(i));
 }
 
+TEST_CASE("kafka faults: a broker that is gone for a minute, and back, costs nothing but time",
+          "[.long][kafka][proxy]") {
+  Proxied world;
+  const std::string topic = world.broker.make_topic(2);
+  const std::string copy = world.broker.make_topic(1);
+  const std::string group = unique("group");
+  microbatch::kafka::Source source(
+      {.properties = world.quick(world.through.member(group)), .topics = {topic}});
+  std::stop_source stop;
+  auto end = std::async(std::launch::async, [&] {
+    return run(source, any_of(CountWindow{50}, MaxAgeWindow{50ms}),
+               [](std::span<const Record> window) {
+                 std::vector<Record> results;
+                 for (const Record& record : window) results.push_back({.value = record.value});
+                 return results;
+               },
+               microbatch::kafka::Sink(
+                   {.properties = world.quick(world.through.properties()), .topic = copy}),
+               {.stop = stop.get_token()});
+  });
+  const auto committed = [&](std::int64_t each) {
+    return eventually(
+        [&] {
+          return world.broker.committed(group, topic, 2) == std::vector<std::int64_t>(2, each);
+        },
+        90s);
+  };
+  world.broker.produce(topic, 0, 1000, 2);
+  REQUIRE(committed(500));
+  world.proxy.go_away();
+  world.broker.produce(topic, 1000, 1000, 2);
+  std::this_thread::sleep_for(60s);
+  CHECK(world.broker.committed(group, topic, 2) == std::vector<std::int64_t>(2, 500));
+  world.proxy.go_away(false);
+  REQUIRE(committed(1000));
+  stop.request_stop();
+  const auto result = end.get();
+  CHECK(result.stats.balances());
+  CHECK(result.closed.dead_lettered == 0);
+  std::map<std::string, int> copied;
+  for (const Record& record : world.broker.read(copy)) ++copied[record.value.value()];
+  CHECK(copied.size() == 2000);
+}
+
 TEST_CASE("kafka faults: close ends in time while the broker is gone", "[kafka][proxy]") {
   Proxied world;
   const std::string topic = world.broker.make_topic(1);
