@@ -29,7 +29,7 @@ fetch() {
   mkdir -p "${library%/*}"
   local partial
   partial=$(mktemp -d "$library.XXXXXX")
-  if ! timeout 300 mvn -q -B -f "$here/mongo-java-server/pom.xml" dependency:copy-dependencies \
+  if ! timeout 120 mvn -q -B -f "$here/mongo-java-server/pom.xml" dependency:copy-dependencies \
     -DincludeScope=runtime "-DoutputDirectory=$partial" >"$folder/fetch.log" 2>&1; then
     rm -rf "$partial"
     unavailable "the server could not be fetched (see $folder/fetch.log)"
@@ -56,7 +56,7 @@ start() {
   fetch
   free_port
   # It must outlive us, and what waits for our output must not wait for it.
-  setsid bash -c 'echo $$ >"$0/pid"; exec java -Xmx256m -XX:TieredStopAtLevel=1 -cp "$1/*" "$2" "$3"' \
+  setsid bash -c 'echo $$ >"$0/pid"; exec java -Xmx1g -XX:TieredStopAtLevel=1 -cp "$1/*" "$2" "$3"' \
     "$folder" "$library" "$here/mongo-java-server/Server.java" "$port" >"$folder/server.log" 2>&1 </dev/null &
   local i
   for ((i = 0; i < 600; i++)); do

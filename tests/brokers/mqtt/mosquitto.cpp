@@ -13,11 +13,11 @@
 
 #include "support/broker.hpp"
 #include "support/catch.hpp"
+#include "support/mqtt_publish.hpp"
 #include "support/network.hpp"
 
 using namespace microbatch;
 using namespace std::chrono_literals;
-using namespace std::string_literals;
 
 namespace {
 
@@ -50,30 +50,8 @@ std::set<int> numbers(int from, int to) {
   for (int i = from; i < to; ++i) all.insert(i);
   return all;
 }
-/// Publishes at QoS 1 over a connection of its own, and waits for the acknowledgements. Without
-/// Paho, which is slow to connect a second client.
 void publish(const std::vector<mqtt::Message>& messages) {
-  const test::Socket socket;
-  REQUIRE(socket.connect(test::Broker::port_of(broker["server"])));
-  const auto two_bytes = [](std::size_t n) {
-    return std::string{static_cast<char>(n >> 8), static_cast<char>(n & 0xFF)};
-  };
-  std::string bytes = "\x10\x0c\0\x04MQTT\x04\x02\0\x3c\0\0"s;  // a new session, no name
-  std::size_t id = 0, answers = 4;
-  for (const auto& m : messages) {
-    const auto body = two_bytes(m.topic.size()) + m.topic + two_bytes(++id) + m.payload;
-    REQUIRE(body.size() < 128);
-    bytes += std::string{static_cast<char>(m.retain ? 0x33 : 0x32), static_cast<char>(body.size())};
-    bytes += body;
-    answers += 4;
-  }
-  REQUIRE(socket.write(bytes));
-  for (std::size_t got = 0; got < answers;) {
-    REQUIRE(socket.readable(10'000));
-    const auto more = socket.read_some();
-    REQUIRE(!more.empty());
-    got += more.size();
-  }
+  test::mqtt_publish(test::Broker::port_of(broker["server"]), messages);
 }
 auto windows() { return any_of(CountWindow{100}, MaxAgeWindow{5ms}); }
 
