@@ -5,6 +5,7 @@
 #include <exception>
 #include <memory>
 #include <stop_token>
+#include <thread>
 #include <utility>
 
 #include "concepts/source.hpp"
@@ -61,6 +62,19 @@ class Feed {
                detail::later(steady_clock().now(), detail::to_duration(timeout)));
   }
 
+  /// As append(), but waits for room only until told to stop: then it answers `closed`, and the
+  /// item stays with the caller. So a source ends in time also where a callback never returns.
+  AppendResult append(T&& item, const std::stop_token& stop) {
+    return append_until_stopped(stop, [&](Duration slice) {
+      return intake_ != nullptr ? intake_->put(std::move(item), nullptr)
+                                : direct_->producer.append_for(std::move(item), slice);
+    });
+  }
+  AppendResult append(T&& item, Origin origin, const std::stop_token& stop) {
+    return append_until_stopped(
+        stop, [&](Duration slice) { return append_for(std::move(item), origin, slice); });
+  }
+
   /// Nothing more comes from this partition. What is in ends as usual, and commit() hears of it.
   void end_partition(std::uint32_t partition) {
     mark_idle(partition);
@@ -112,6 +126,17 @@ class Feed {
     std::shared_ptr<detail::CommitTracker> tracker;
     detail::Pipeline* pipeline;
   };
+
+  template <class Try>
+  AppendResult append_until_stopped(const std::stop_token& stop, Try try_for) {
+    constexpr Duration slice = std::chrono::milliseconds(50);
+    for (;;) {
+      const AppendResult result = try_for(slice);
+      if (result != AppendResult::timeout && result != AppendResult::full) return result;
+      if (stop.stop_requested()) return AppendResult::closed;
+      if (result == AppendResult::full) std::this_thread::sleep_for(slice / 10);  // it did not wait
+    }
+  }
 
   AppendResult put(T&& item, Origin origin, TimePoint until) {
     if (intake_ != nullptr) return intake_->put(std::move(item), &origin);

@@ -162,7 +162,8 @@ void Client::connect() {
   Answer answer{.there = true, .code = code};
   if (code == MQTTASYNC_SUCCESS) answer = wait_for_answer(patience(), session_.stop);
   MQTTProperties_free(&properties);
-  if (!answer.there) throw Unavailable(fmt::format("{} does not answer", connection_.server));
+  if (!answer.there)
+    throw Unavailable(fmt::format("Connection.server: {} does not answer", connection_.server));
   if (is_refusal(answer.code) || (answer.code != 0 && !tls_errors_.empty()))
     throw Error(description(answer));
   if (answer.code != 0) throw Unavailable(description(answer));
@@ -206,6 +207,8 @@ std::string Client::description(const Answer& answer) const {
         setting = "Connection.tls: ";
       else if (address_of(connection_.server).tls)  // a wrong host name is reported no better
         setting = "Connection.server, tls: ";
+      else
+        setting = "Connection.server: ";
   }
   return fmt::format("{}{} refuses the connection: {}{}code {}", setting, connection_.server,
                      answer.text.empty() ? "" : answer.text + ", ",

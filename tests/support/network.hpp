@@ -8,13 +8,8 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
-#include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <list>
-#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -109,101 +104,6 @@ class Peer {
  private:
   Socket listener_;
   std::uint16_t port_;
-  std::jthread thread_;
-};
-
-/// A proxy on loopback that can be told to misbehave.
-class Relay {
- public:
-  explicit Relay(std::uint16_t to)
-      : to_(to), port_(listener_.listen()), thread_([this](const std::stop_token& stop) {
-          while (!stop.stop_requested()) {
-            if (!listener_.readable(5)) continue;
-            Socket client = listener_.accept();
-            if (client.valid() && !down_) begin(std::move(client));
-          }
-        }) {}
-  ~Relay() {
-    thread_.request_stop();
-    thread_.join();
-    cut();
-    const std::lock_guard lock(mutex_);
-    links_.clear();
-  }
-  [[nodiscard]] std::uint16_t port() const { return port_; }
-
-  /// Ends all connections.
-  void cut() {
-    const std::lock_guard lock(mutex_);
-    for (auto& link : links_) {
-      link.client.shut();
-      link.server.shut();
-    }
-  }
-  /// While down, connections are accepted and closed at once.
-  void set_down(bool down) {
-    down_ = down;
-    if (down) cut();
-  }
-  /// While stalled, bytes stay in the relay.
-  void set_stalled(bool stalled) { stalled_ = stalled; }
-  /// Cuts after so many more bytes to the server, in the middle of whatever they are.
-  void cut_after(std::int64_t bytes) { budget_ = bytes; }
-  [[nodiscard]] int connections() const { return connections_; }
-
- private:
-  struct Link {
-    Socket client, server;
-    std::jthread up, down;
-  };
-
-  void begin(Socket client) {
-    Socket server;
-    if (!server.connect(to_)) return;
-    ++connections_;
-    const std::lock_guard lock(mutex_);
-    auto& link = links_.emplace_back();
-    link.client = std::move(client);
-    link.server = std::move(server);
-    link.up = std::jthread(
-        [this, &link](const std::stop_token& stop) { pump(link.client, link.server, stop, true); });
-    link.down = std::jthread([this, &link](const std::stop_token& stop) {
-      pump(link.server, link.client, stop, false);
-    });
-  }
-  void pump(Socket& from, Socket& to, const std::stop_token& stop, bool up) {
-    while (!stop.stop_requested()) {
-      if (stalled_) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        continue;
-      }
-      if (!from.readable(5)) continue;
-      std::string bytes = from.read_some();
-      if (bytes.empty()) break;
-      if (up && budget_ >= 0) {
-        const auto size = static_cast<std::int64_t>(bytes.size());
-        if (size > budget_) {
-          to.write(std::string_view(bytes).substr(0, static_cast<std::size_t>(budget_.load())));
-          budget_ = -1;
-          break;
-        }
-        budget_ -= size;
-      }
-      if (!to.write(bytes)) break;
-    }
-    from.shut();
-    to.shut();
-  }
-
-  Socket listener_;
-  std::uint16_t to_;
-  std::uint16_t port_;
-  std::atomic<bool> down_{false};
-  std::atomic<bool> stalled_{false};
-  std::atomic<std::int64_t> budget_{-1};
-  std::atomic<int> connections_{0};
-  std::mutex mutex_;
-  std::list<Link> links_;
   std::jthread thread_;
 };
 

@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -60,8 +62,11 @@ class TcpProxy {
   void cut() { cut_ = true; }
   /// Each piece of data waits that long.
   void delay(std::chrono::milliseconds by) { delay_ms_ = by.count(); }
-  /// Lets so many more bytes of the server pass, then cuts that connection, once.
-  void cut_after(std::int64_t bytes) { allowed_ = bytes; }
+  /// Lets so many more bytes pass that way, then cuts that connection, once.
+  enum class Way : std::uint8_t { to_client, to_server };
+  void cut_after(std::int64_t bytes, Way way = Way::to_client) {
+    allowed_[static_cast<std::size_t>(way)] = bytes;
+  }
   [[nodiscard]] std::uint64_t connections() const noexcept { return connections_; }
   [[nodiscard]] std::uint64_t cuts() const noexcept { return cuts_; }
 
@@ -95,7 +100,7 @@ class TcpProxy {
       std::vector<pollfd> polled{{listener_, POLLIN, 0}};
       for (const Link& link : links_)
         for (const int fd : link.fd) polled.push_back({fd, POLLIN, 0});
-      ::poll(polled.data(), polled.size(), 5);
+      ::poll(polled.data(), polled.size(), waiting_time());
       if ((polled[0].revents & POLLIN) != 0) accept();
       std::size_t i = 1;
       for (Link& link : links_) {
@@ -116,6 +121,16 @@ class TcpProxy {
         return link.dead;
       });
     }
+  }
+
+  /// In milliseconds: until something is due, and at most until we look at what we are told.
+  [[nodiscard]] int waiting_time() const {
+    Clock::duration wait = std::chrono::milliseconds(5);
+    for (const Link& link : links_)
+      for (const auto& pieces : link.pieces)
+        if (!pieces.empty()) wait = std::min(wait, pieces.front().due - Clock::now());
+    return static_cast<int>(
+        std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::milliseconds>(wait).count()));
   }
 
   void accept() {
@@ -146,15 +161,16 @@ class TcpProxy {
       while (!pieces.empty() && pieces.front().due <= Clock::now() && !link.dead) {
         std::string& data = pieces.front().data;
         std::size_t n = data.size();
-        if (to == 0 && allowed_ >= 0) {
-          const auto left = static_cast<std::size_t>(allowed_.load());
+        auto& allowed = allowed_[static_cast<std::size_t>(to)];
+        if (allowed >= 0) {
+          const auto left = static_cast<std::size_t>(allowed.load());
           if (n > left) {
             n = left;
-            allowed_ = -1;
+            allowed = -1;
             ++cuts_;
             link.dead = true;
           } else {
-            allowed_ -= static_cast<std::int64_t>(n);
+            allowed -= static_cast<std::int64_t>(n);
           }
         }
         const auto sent = ::send(link.fd[to], data.data(), n, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -178,7 +194,7 @@ class TcpProxy {
   std::atomic<bool> away_{false};
   std::atomic<bool> cut_{false};
   std::atomic<std::int64_t> delay_ms_{0};
-  std::atomic<std::int64_t> allowed_{-1};
+  std::array<std::atomic<std::int64_t>, 2> allowed_{-1, -1};  // by way
   std::atomic<std::uint64_t> connections_{0};
   std::atomic<std::uint64_t> cuts_{0};
   std::thread thread_;

@@ -75,7 +75,7 @@ class FileSource {
     Origin origin{.partition = 0};
     const Running running(*this);
     while (next(line, origin.offset, stop))
-      if (feed.append(std::move(line), origin) == AppendResult::closed) return;
+      if (feed.append(std::move(line), origin, stop) == AppendResult::closed) return;
   }
   void commit(const Origin& last);
 

@@ -41,7 +41,7 @@ class GeneratorSource {
   void run(Feed<value_type>& feed, std::stop_token stop) {
     while (!stop.stop_requested()) {
       Item item = next(stop);
-      if (!item || feed.append(std::move(*item)) == AppendResult::closed) return;
+      if (!item || feed.append(std::move(*item), stop) == AppendResult::closed) return;
     }
   }
 

@@ -35,7 +35,7 @@ class InputSource {
   void run(Feed<std::string>& feed, const std::stop_token& stop) {
     std::string line;
     while (next(line, stop))
-      if (feed.append(std::move(line)) == AppendResult::closed) return;
+      if (feed.append(std::move(line), stop) == AppendResult::closed) return;
   }
 
   /// Lines that were passed over. By the thread that runs it, or afterwards.

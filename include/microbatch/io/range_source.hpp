@@ -23,7 +23,8 @@ class RangeSource {
   void run(Feed<value_type>& feed, std::stop_token stop) {
     for (auto&& element : range_) {
       if (stop.stop_requested()) return;
-      if (feed.append(value_type(std::forward<decltype(element)>(element))) == AppendResult::closed)
+      if (feed.append(value_type(std::forward<decltype(element)>(element)), stop) ==
+          AppendResult::closed)
         return;
     }
   }

@@ -68,7 +68,7 @@ class Source {
     Document document;
     Origin origin{.partition = 0};
     while (next(document, origin.offset, stop))
-      if (feed.append(std::move(document), origin) == AppendResult::closed) return;
+      if (feed.append(std::move(document), origin, stop) == AppendResult::closed) return;
   }
   void commit(const Origin& last);
 

@@ -1,4 +1,4 @@
-// Sources and sinks against a real server of MongoDB's protocol, through a relay that cuts and
+// Sources and sinks against a real server of MongoDB's protocol, through a proxy that cuts and
 // refuses.
 
 #include <microbatch/io/generator_source.hpp>
@@ -12,12 +12,13 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <random>
 #include <set>
 
 #include "support/broker.hpp"
 #include "support/catch.hpp"
-#include "support/network.hpp"
+#include "support/tcp_proxy.hpp"
 #include "unit/io/folder.hpp"
 
 using namespace microbatch;
@@ -257,14 +258,52 @@ TEST_CASE("upserts can be repeated", "[mongodb][broker]") {
         std::map<std::size_t, bool>{{0, true}});
 }
 
-TEST_CASE("connections that break, and a server that is gone for a while, lose nothing",
+TEST_CASE("a document that cannot be written is a dead letter, and the rest goes on",
           "[mongodb][broker]") {
   if (!broker.has("server")) return;
-  const test::Folder folder;
-  test::Relay relay(test::Broker::port_of(broker["server"]));
+  const Place place;
+  std::vector<int> items(100);
+  std::iota(items.begin(), items.end(), 0);
+  const auto result = run(
+      RangeSource(items), CountWindow{10},
+      [](std::span<const int> window) {
+        std::vector<Document> documents;
+        for (const int i : window)
+          documents.push_back(i == 0    ? Document()
+                              : i == 55 ? Document::from_bson("no document")
+                              : i == 77 ? numbered(76)  // there already
+                                        : numbered(i));
+        return documents;
+      },
+      mongodb::Sink(place.sink()));
+  CHECK(result.closed.delivered == 97);
+  CHECK(result.closed.dead_lettered == 3);
+  auto expected = numbers(1, 100);
+  std::erase_if(expected, [](int i) { return i == 55 || i == 77; });
+  CHECK(read_all(place.source()) == expected);
+}
+
+TEST_CASE("a slow link changes nothing but the time", "[mongodb][broker]") {
+  if (!broker.has("server")) return;
+  test::TcpProxy proxy(0, broker["server"]);
+  proxy.delay(20ms);
+  Place place;
+  place.uri = fmt::format("mongodb://127.0.0.1:{}/", proxy.port());
+  mongodb::Sink sink(place.sink());
+  CHECK(sink.put(numbered(0, 300)).empty());
+  CHECK(read_all(place.source()) == numbers(0, 300));
+}
+
+namespace {
+
+/// From a generator through the proxy into a collection, and from there, through the proxy, to
+/// `seen`; meanwhile `harm` does what it likes to the proxy.
+template <class Harm>
+void check_that_nothing_is_lost(int items, std::chrono::microseconds pace, Harm harm) {
+  test::TcpProxy proxy(0, broker["server"]);
   Place place;
   place.uri = fmt::format("mongodb://127.0.0.1:{}/?retryWrites=false&serverSelectionTimeoutMS=500",
-                          relay.port());
+                          proxy.port());
   auto sink_options = place.sink();
   sink_options.upsert_by = "_id";
   mongodb::Sink sink(sink_options);
@@ -272,29 +311,16 @@ TEST_CASE("connections that break, and a server that is gone for a while, lose n
   auto source_options = place.source();
   source_options.follow = true;
   std::vector<int> seen;
-  std::jthread reader([&] { seen = read_all(source_options, 2000); });
-  std::jthread breaker([&] {
-    for (int i = 0; i < 6; ++i) {
-      std::this_thread::sleep_for(150ms);
-      if (i == 3) {
-        relay.set_down(true);
-        std::this_thread::sleep_for(700ms);
-        relay.set_down(false);
-      } else if (i % 2 == 0) {
-        relay.cut_after(700);
-      } else {
-        relay.cut();
-      }
-    }
-  });
+  std::jthread reader([&] { seen = read_all(source_options, static_cast<std::size_t>(items)); });
+  std::jthread breaker([&] { harm(proxy); });
   RunOptions<int, Document> options;
   options.consumer.on_failure.first_delay = 10ms;
   options.consumer.on_failure.max_delay = 100ms;
   int next = 1;
   const auto result = run(
       GeneratorSource([&]() -> std::optional<int> {
-        if (next == 2000) return std::nullopt;
-        if (next % 20 == 0) std::this_thread::sleep_for(5ms);
+        if (next == items) return std::nullopt;
+        std::this_thread::sleep_for(pace);
         return next++;
       }),
       CountWindow{20},
@@ -304,9 +330,42 @@ TEST_CASE("connections that break, and a server that is gone for a while, lose n
         return documents;
       },
       std::move(sink), std::move(options));
-  CHECK(result.closed.delivered == 1999);
+  CHECK(result.closed.delivered == static_cast<std::uint64_t>(items - 1));
   CHECK(result.closed.dead_lettered == 0);
   reader.join();
-  CHECK(seen == numbers(0, 2000));  // in order, none twice
-  CHECK(relay.connections() > 2);
+  CHECK(seen == numbers(0, items));  // in order, none twice
+  CHECK(proxy.connections() > 2);
+}
+
+}  // namespace
+
+TEST_CASE("connections that break, and a server that is gone for a while, lose nothing",
+          "[mongodb][broker]") {
+  if (!broker.has("server")) return;
+  check_that_nothing_is_lost(2000, 250us, [](test::TcpProxy& proxy) {
+    for (int i = 0; i < 6; ++i) {
+      std::this_thread::sleep_for(150ms);
+      if (i == 3) {
+        proxy.go_away();
+        std::this_thread::sleep_for(700ms);
+        proxy.go_away(false);
+      } else if (i % 2 == 0) {
+        proxy.cut_after(700,
+                        i == 2 ? test::TcpProxy::Way::to_client : test::TcpProxy::Way::to_server);
+      } else {
+        proxy.cut();
+      }
+    }
+  });
+}
+
+TEST_CASE("a server that is gone for a minute is waited for, and nothing is lost",
+          "[mongodb][broker][.long]") {
+  if (!broker.has("server")) return;
+  check_that_nothing_is_lost(2000, 1ms, [](test::TcpProxy& proxy) {
+    std::this_thread::sleep_for(500ms);
+    proxy.go_away();
+    std::this_thread::sleep_for(60s);
+    proxy.go_away(false);
+  });
 }

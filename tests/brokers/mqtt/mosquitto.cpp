@@ -1,5 +1,6 @@
-// Sources and sinks against a real broker, through a relay that cuts, stalls and refuses.
+// Sources and sinks against a real broker, through a proxy that cuts, delays and refuses.
 
+#include <microbatch/io/generator_source.hpp>
 #include <microbatch/microbatch.hpp>
 #include <microbatch/mqtt/sink.hpp>
 #include <microbatch/mqtt/source.hpp>
@@ -14,7 +15,7 @@
 #include "support/broker.hpp"
 #include "support/catch.hpp"
 #include "support/mqtt_publish.hpp"
-#include "support/network.hpp"
+#include "support/tcp_proxy.hpp"
 
 using namespace microbatch;
 using namespace std::chrono_literals;
@@ -34,9 +35,9 @@ mqtt::Connection direct(const std::string& id, mqtt::Version version = mqtt::Ver
           .reconnect_first = 20ms,
           .reconnect_max = 100ms};
 }
-mqtt::Connection through(const test::Relay& relay, const std::string& id) {
+mqtt::Connection through(const test::TcpProxy& proxy, const std::string& id) {
   auto connection = direct(id);
-  connection.server = fmt::format("tcp://127.0.0.1:{}", relay.port());
+  connection.server = fmt::format("tcp://127.0.0.1:{}", proxy.port());
   return connection;
 }
 std::vector<mqtt::Message> numbered(const std::string& topic, int from, int to) {
@@ -164,26 +165,24 @@ TEST_CASE("what is published while a source is away comes when it is back", "[mq
 TEST_CASE("connections that break in the middle of everything lose nothing", "[mqtt][broker]") {
   if (!broker.has("server")) return;
   const auto topic = unique("t");
-  test::Relay to_source(test::Broker::port_of(broker["server"]));
-  test::Relay to_sink(test::Broker::port_of(broker["server"]));
+  test::TcpProxy to_source(0, broker["server"]);
+  test::TcpProxy to_sink(0, broker["server"]);
   Received received({.connection = through(to_source, "source"), .subscriptions = {{topic}}});
   std::jthread breaker([&](const std::stop_token& stop) {
     for (int i = 0; i < 5 && !stop.stop_requested(); ++i) {
       std::this_thread::sleep_for(500ms);  // time to connect
       to_source.cut();
-      if (i % 2 == 0) to_sink.cut_after(500);  // within a packet
+      if (i % 2 == 0) to_sink.cut_after(500, test::TcpProxy::Way::to_server);  // within a packet
     }
   });
   RunOptions<int, mqtt::Message> options;
   options.consumer.on_failure.first_delay = 1ms;
-  struct Numbers {
-    using value_type = int;
-    void run(Feed<int>& feed, std::stop_token) {
-      for (int i = 0; i < 5000; ++i) feed.append(i);
-    }
-  } source;
+  int next = 0;
   const auto result = run(
-      source, CountWindow{250},
+      GeneratorSource([&]() -> std::optional<int> {
+        return next < 5000 ? std::optional(next++) : std::nullopt;
+      }),
+      CountWindow{250},
       [&](std::span<const int> items) { return numbered(topic, items.front(), items.back() + 1); },
       mqtt::Sink({.connection = through(to_sink, "sink"), .timeout = 5s}), std::move(options));
   breaker.request_stop();
@@ -198,18 +197,18 @@ TEST_CASE("connections that break in the middle of everything lose nothing", "[m
 TEST_CASE("a broker that is gone for a while is waited for, on both sides", "[mqtt][broker]") {
   if (!broker.has("server")) return;
   const auto topic = unique("t");
-  test::Relay relay(test::Broker::port_of(broker["server"]));
-  Received received({.connection = through(relay, "source"), .subscriptions = {{topic}}});
-  mqtt::Sink sink({.connection = through(relay, "sink"), .timeout = 300ms});
+  test::TcpProxy proxy(0, broker["server"]);
+  Received received({.connection = through(proxy, "source"), .subscriptions = {{topic}}});
+  mqtt::Sink sink({.connection = through(proxy, "sink"), .timeout = 300ms});
   CHECK(sink.put(numbered(topic, 0, 10)).empty());
-  relay.set_down(true);
+  proxy.go_away();
   try {
     const auto errors = sink.put(numbered(topic, 10, 20));
     REQUIRE(errors.size() == 10);
     CHECK_THROWS_AS(std::rethrow_exception(errors[0].error), mqtt::Unavailable);
   } catch (const mqtt::Unavailable&) {  // not even connected
   }
-  relay.set_down(false);
+  proxy.go_away(false);
   PutErrors errors(1);
   for (int i = 0; i < 20 && !errors.empty(); ++i) {
     try {
@@ -219,6 +218,45 @@ TEST_CASE("a broker that is gone for a while is waited for, on both sides", "[mq
   }
   CHECK(errors.empty());
   CHECK(received.wait_for(numbers(0, 20)) == numbers(0, 20));
+}
+
+TEST_CASE("a slow link changes nothing but the time", "[mqtt][broker]") {
+  if (!broker.has("server")) return;
+  const auto topic = unique("t");
+  test::TcpProxy proxy(0, broker["server"]);
+  proxy.delay(20ms);
+  Received received({.connection = through(proxy, "source"), .subscriptions = {{topic}}});
+  mqtt::Sink sink({.connection = through(proxy, "sink")});
+  CHECK(sink.put(numbered(topic, 0, 300)).empty());
+  CHECK(received.wait_for(numbers(0, 300)) == numbers(0, 300));
+}
+
+TEST_CASE("a broker that is gone for a minute is waited for, on both sides, and nothing is lost",
+          "[mqtt][broker][.long]") {
+  if (!broker.has("server")) return;
+  const auto topic = unique("t");
+  test::TcpProxy proxy(0, broker["server"]);
+  Received received({.connection = through(proxy, "source"), .subscriptions = {{topic}}});
+  RunOptions<int, mqtt::Message> options;
+  options.consumer.on_failure.max_delay = 1s;
+  std::jthread away([&] {
+    std::this_thread::sleep_for(500ms);
+    proxy.go_away();
+    std::this_thread::sleep_for(60s);
+    proxy.go_away(false);
+  });
+  int next = 0;
+  const auto result = run(
+      GeneratorSource([&]() -> std::optional<int> {
+        if (next == 2000) return std::nullopt;
+        std::this_thread::sleep_for(1ms);
+        return next++;
+      }),
+      CountWindow{20},
+      [&](std::span<const int> items) { return numbered(topic, items.front(), items.back() + 1); },
+      mqtt::Sink({.connection = through(proxy, "sink"), .timeout = 5s}), std::move(options));
+  CHECK(result.closed.delivered == 2000);
+  CHECK(received.wait_for(numbers(0, 2000)) == numbers(0, 2000));
 }
 
 TEST_CASE("on_commit: what the callback fails on is not acknowledged, and comes to the next source",

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <future>
 #include <optional>
 
 #include "support/catch.hpp"
@@ -145,6 +146,34 @@ TEST_CASE("no server, or one that says nothing, is an error within connect_timeo
       {.uri = options.uri, .database = "d", .collection = "c", .connect_timeout = 500ms});
   CHECK_THROWS_AS(run(source, CountWindow{1}, [](Window<Document>&) {}), mongodb::Unavailable);
   CHECK(std::chrono::steady_clock::now() - begin < 10s);
+}
+
+TEST_CASE("a pipeline closes within its deadline while the server answers nothing", "[mongodb]") {
+  std::promise<void> written;
+  const Peer peer([&](Socket& client, int) {
+    std::string held;
+    while (const auto message = read_message(client, held)) {
+      if (says(*message, "insert"))
+        written.set_value();
+      else
+        answer(client, *message, is_hello(*message) ? hello : R"({"ok": 1})");
+    }
+  });
+  auto options = sink_options(peer);
+  options.uri = fmt::format("mongodb://127.0.0.1:{}/?retryWrites=false", peer.port());
+  options.timeout = 1s;
+  Stream<int> stream;
+  auto consumer =
+      streaming(stream, CountWindow{1},
+                [](Window<int>&) { return std::vector{Document::from_json(R"({"_id": 1})")}; },
+                {.sink = mongodb::Sink(options)});
+  stream.append(1);
+  written.get_future().wait();
+  const auto begin = steady_clock().now();
+  const auto end = consumer.close(100ms);
+  CHECK(steady_clock().now() - begin < 900ms);  // the put itself goes on for a second
+  CHECK(end.timed_out);
+  CHECK(end.abandoned + end.handed_back.size() == 1);
 }
 
 TEST_CASE("MongoDB settings that cannot work are refused with their names", "[mongodb]") {

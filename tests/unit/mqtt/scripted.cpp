@@ -6,11 +6,20 @@
 
 #include <fmt/format.h>
 
+#include <future>
 #include <map>
 #include <optional>
 
 #include "support/catch.hpp"
 #include "support/network.hpp"
+
+#ifdef HAS_SQLITE
+#include <microbatch/sqlite/durable_stream.hpp>
+
+#include <sqlite3.h>
+
+#include "unit/io/folder.hpp"
+#endif
 
 using namespace microbatch;
 using namespace std::chrono_literals;
@@ -275,7 +284,8 @@ TEST_CASE("no broker, or one that says nothing, is an error within connect_timeo
   const auto begin = std::chrono::steady_clock::now();
   mqtt::Source source(options);
   CHECK_THROWS_AS(source.receive({}, {}), mqtt::Unavailable);
-  CHECK_THROWS_AS(mqtt::Sink({.connection = options.connection}), mqtt::Unavailable);
+  const auto text = error_of([&] { mqtt::Sink sink({.connection = options.connection}); });
+  CHECK_THAT(text, ContainsSubstring("Connection.server: " + options.connection.server));
   CHECK(std::chrono::steady_clock::now() - begin < 10s);
 }
 
@@ -368,6 +378,100 @@ TEST_CASE("a broker that never acknowledges makes the put end in time", "[mqtt]"
   CHECK(sink.put(std::vector<mqtt::Message>(3, {.topic = "t"})).size() == 3);
   CHECK(std::chrono::steady_clock::now() - begin < 5s);
 }
+
+TEST_CASE("a pipeline closes within its deadline while the broker acknowledges nothing", "[mqtt]") {
+  std::promise<void> published;
+  Peer peer([&](Socket& client, int) {
+    std::string held;
+    while (const auto packet = read_packet(client, held)) {
+      if (packet->type == Type::connect) client.write(connack_v3);
+      if (packet->type == Type::publish) published.set_value();
+    }
+  });
+  Stream<mqtt::Message> stream;
+  auto consumer = streaming(
+      stream, CountWindow{1},
+      [](Window<mqtt::Message>& w) { return std::vector<mqtt::Message>(w.begin(), w.end()); },
+      {.sink = mqtt::Sink({.connection = connection(peer), .timeout = 1s})});
+  stream.append({.topic = "t"});
+  published.get_future().wait();
+  const auto begin = steady_clock().now();
+  const auto end = consumer.close(100ms);
+  CHECK(steady_clock().now() - begin < 900ms);  // the put itself goes on for a second
+  CHECK(end.timed_out);
+  CHECK(end.abandoned + end.handed_back.size() == 1);
+}
+
+TEST_CASE("a payload above MQTT's limit is an error of its own, which asks no broker",
+          "[mqtt][.long]") {  // a quarter of a gigabyte
+  Peer peer([&](Socket& client, int) {
+    std::string held;
+    while (const auto packet = read_packet(client, held))
+      if (packet->type == Type::connect) client.write(connack_v3);
+  });
+  mqtt::Sink sink({.connection = connection(peer), .timeout = 5s});
+  const auto errors = sink.put(
+      std::vector<mqtt::Message>{{.topic = "t", .payload = std::string(268'435'456, 'x')}});
+  REQUIRE(errors.size() == 1);
+  CHECK_THROWS_AS(std::rethrow_exception(errors[0].error), mqtt::Error);
+}
+
+#ifdef HAS_SQLITE
+
+TEST_CASE(
+    "a message whose synced append takes too long is not acknowledged until it is in the file",
+    "[mqtt]") {
+  const test::Folder folder;
+  const std::string file = folder / "readings.db";
+  sqlite::DurableStream<std::string> stream(file, "readings", {.file = {.busy_timeout = 10ms}});
+  ::sqlite3* other = nullptr;  // holds the file, as another process would
+  REQUIRE(::sqlite3_open(file.c_str(), &other) == SQLITE_OK);
+  const auto execute = [&](const char* statement) {
+    return ::sqlite3_exec(other, statement, nullptr, nullptr, nullptr) == SQLITE_OK;
+  };
+  REQUIRE(execute("BEGIN IMMEDIATE"));
+
+  std::atomic<int> connections{0};
+  std::atomic<bool> held_back{true}, early{false}, late{false};
+  std::stop_source stop;
+  Peer peer([&](Socket& client, int number) {
+    std::string held;
+    ++connections;
+    while (const auto packet = read_packet(client, held)) {
+      if (packet->type == Type::connect)
+        client.write(number == 0 ? connack_v3 : connack_v3_present + publication("m", true));
+      if (packet->type == Type::subscribe)
+        client.write(suback(*packet, 1) + (number == 0 ? publication("m") : ""s));
+      if (packet->type != Type::puback) continue;
+      if (held_back) early = true;
+      late = stream.stored().pending > 0;
+      stop.request_stop();
+      return;
+    }
+  });
+  std::jthread release([&] {
+    while (connections < 3) std::this_thread::sleep_for(1ms);  // twice in vain
+    held_back = false;
+    CHECK(execute("ROLLBACK"));
+  });
+  mqtt::Source source(source_options(peer));
+  source.receive(
+      [&](mqtt::Message&& message, Duration timeout) {
+        const auto receipt = stream.append(std::move(message.payload), synced);
+        if (receipt.wait_for(timeout) != std::future_status::ready)
+          return mqtt::Source::Taken::not_safe;
+        receipt.get();
+        return mqtt::Source::Taken::safe;
+      },
+      stop.get_token());
+  CHECK(!early);
+  CHECK(late);
+  CHECK(source.stats().cuts >= 2);
+  release.join();
+  ::sqlite3_close(other);
+}
+
+#endif
 
 TEST_CASE("MQTT settings that cannot work are refused with their names", "[mqtt]") {
   const auto refused = [](auto change, const std::string& field) {

@@ -1,10 +1,13 @@
 // What a source can ask of the pipeline behind its feed.
 
+#include <microbatch/io/generator_source.hpp>
+#include <microbatch/io/range_source.hpp>
 #include <microbatch/microbatch.hpp>
 
 #include <atomic>
 #include <future>
 #include <mutex>
+#include <numeric>
 #include <thread>
 #include <vector>
 
@@ -132,4 +135,48 @@ TEST_CASE("Feed::end_partition: what is in is committed, and the partition may b
     CHECK(source.committed() == std::vector<Origin>{{0, 8}, {0, 3}});
   };
   CHECK(run(source, CountWindow{100}, ignore).closed.delivered == 2);
+}
+
+TEST_CASE("run: a stopped source does not wait for room behind a callback that never returns",
+          "[source]") {
+  // A source without a timeout of its own once waited in append for as long as the callback did.
+  std::promise<void> release;
+  auto released = release.get_future().share();
+  std::promise<void> entered;
+  std::stop_source stop;
+  int next = 0;
+  GeneratorSource numbers([&]() -> std::optional<int> { return next++; });
+  RunOptions<int, void> options;
+  options.stream.capacity = 1;
+  options.stream.overflow = GENERATE(Overflow::block, Overflow::reject);
+  options.stop = stop.get_token();
+  options.drain_timeout = 10ms;
+  std::jthread stopper([&] {
+    entered.get_future().wait();
+    stop.request_stop();
+  });
+  const auto result = run(
+      numbers, CountWindow{1},
+      [&, first = true](Window<int>&) mutable {
+        if (std::exchange(first, false)) entered.set_value();
+        released.wait();
+      },
+      NoSink{}, std::move(options));
+  CHECK(result.closed.timed_out);
+  CHECK(result.closed.abandoned == 1);
+  CHECK(next <= 3);  // the one in the callback, and the one that found no room
+  release.set_value();
+}
+
+TEST_CASE("Feed::append: what a full stream rejects is offered again, not lost", "[source]") {
+  std::vector<int> seen;
+  RunOptions<int, void> options;
+  options.stream.capacity = 2;
+  options.stream.overflow = Overflow::reject;
+  std::vector<int> numbers(50);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  run(
+      RangeSource(numbers), CountWindow{1}, [&](Window<int>& window) { seen.push_back(window[0]); },
+      NoSink{}, std::move(options));
+  CHECK(seen == numbers);
 }
