@@ -32,6 +32,7 @@ require "the tests" header:catch2/catch.hpp
 require "the benchmarks" header:benchmark/benchmark.h
 wish_for "the models of the lock-free parts" header:relacy/relacy.hpp
 wish_for "the test of the pkg-config file" command:pkg-config
+wish_for "the documentation site" command:pandoc command:doxygen
 wish_for "the instruction counts" command:valgrind
 wish_for "the component mqtt" header:MQTTAsync.h header:openssl/ssl.h
 wish_for "the component mongodb" header:libmongoc-1.0/mongoc/mongoc.h
