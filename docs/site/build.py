@@ -18,7 +18,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAVIGATION = {
     "Begin": ["README.md", "docs/quick-start.md", "docs/installing.md", "docs/how-to.md", "docs/faq.md"],
-    "Understand": ["docs/concepts.md", "docs/delivery-guarantees.md", "docs/durable.md", "docs/files.md"],
+    "Understand": ["docs/concepts.md", "docs/delivery-guarantees.md", "docs/durable.md"],
+    "Connect": ["docs/files.md", "docs/kafka.md", "docs/mqtt.md", "docs/mongodb.md"],
     "Run": ["docs/operating.md", "docs/tuning.md", "docs/security.md"],
     "Compare": ["docs/performance.md", "docs/comparison.md", "docs/from-minibatch.md"],
     "Look inside": ["docs/memory-model.md", "docs/testing.md", "docs/decisions/README.md", "docs/contributing.md", "CHANGELOG.md"],
@@ -79,7 +80,7 @@ class Site:
     def navigation(self, address, here):
         groups = {name: [page for page in pages if page in self.pages] for name, pages in NAVIGATION.items()}
         named = {page for pages in groups.values() for page in pages}
-        groups["Understand"] += [p for p in self.pages if p not in named and "/decisions/" not in p]
+        groups["Look inside"] += [p for p in self.pages if p not in named and "/decisions/" not in p]
 
         def item(to, title):
             mark = ' aria-current="page"' if to == address else ""

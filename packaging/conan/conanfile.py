@@ -17,7 +17,7 @@ class Microbatch(ConanFile):
     settings = "os", "arch", "compiler", "build_type"
     options = {"shared": [True, False], "sqlite": [True, False], "prometheus": [True, False]}
     default_options = {"shared": False, "sqlite": False, "prometheus": False}
-    # What each component needs, and how its CMake package calls it.
+    # What each component needs, and which part of that it links to. The others are not to be had by Conan yet.
     components = {
         "sqlite": ("sqlite3/[>=3.37 <4]", "sqlite3::sqlite3"),
         "prometheus": ("prometheus-cpp/[>=1.1 <2]", "prometheus-cpp::prometheus-cpp-pull"),
@@ -54,7 +54,9 @@ class Microbatch(ConanFile):
         toolchain = CMakeToolchain(self)
         for option in ("TESTS", "BENCH", "EXAMPLES"):
             toolchain.cache_variables[f"MICROBATCH_BUILD_{option}"] = False
-        for name in self.components:
+        # What is not asked for is off, also where its library is on the machine.
+        for file in os.listdir(os.path.join(self.source_folder, "packaging", "cmake", "components")):
+            name = os.path.splitext(file)[0]
             toolchain.cache_variables[f"MICROBATCH_{name.upper()}"] = "ON" if name in self._enabled() else "OFF"
         toolchain.generate()
 

@@ -1,15 +1,23 @@
 # An overlay port of this checkout: vcpkg install microbatch --overlay-ports=packaging/vcpkg
 get_filename_component(SOURCE_PATH "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
 
-vcpkg_check_features(OUT_FEATURE_OPTIONS feature_options
-  FEATURES
-    prometheus MICROBATCH_PROMETHEUS
-    sqlite MICROBATCH_SQLITE)
+# A component is a feature; whatever is no feature asked for is off, also where its library is on the machine.
+set(component_options "")
+file(GLOB components "${SOURCE_PATH}/packaging/cmake/components/*.cmake")
+foreach(component IN LISTS components)
+  cmake_path(GET component STEM component)
+  string(TOUPPER "${component}" option)
+  if(component IN_LIST FEATURES)
+    list(APPEND component_options -DMICROBATCH_${option}=ON)
+  else()
+    list(APPEND component_options -DMICROBATCH_${option}=OFF)
+  endif()
+endforeach()
 
 vcpkg_cmake_configure(
   SOURCE_PATH "${SOURCE_PATH}"
   OPTIONS
-    ${feature_options}
+    ${component_options}
     -DMICROBATCH_BUILD_TESTS=OFF
     -DMICROBATCH_BUILD_BENCH=OFF
     -DMICROBATCH_BUILD_EXAMPLES=OFF)
