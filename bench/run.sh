@@ -9,6 +9,8 @@
 #   bench/run.sh --only throughput       or latency, processor, idle, memory
 #   bench/run.sh operators               instead: windows by key and event time, operators; two minutes
 #   bench/run.sh durable [FOLDER]        instead: durable streams, on the file system of FOLDER (default: here)
+#   bench/run.sh connectors              instead: Kafka, MQTT and MongoDB beside the bare client libraries, on servers that it
+#                                        starts, or that MICROBATCH_TEST_KAFKA, _MQTT and _MONGODB name
 #
 # What is missing is installed with apt; a contender that cannot be had is left out.
 set -euo pipefail
@@ -27,6 +29,16 @@ build() {
 }
 programs=$PWD/build/bench/bench
 
+# connector NAME SCRIPT FACT: what the script says under FACT is the address of its server.
+connector() {
+  local name=$1 script=$PWD/tests/brokers/$2 variable=MICROBATCH_TEST_${1^^} folder=$PWD/build/bench/brokers/$1
+  "$script" start "$folder"
+  if grep -q "^$3=" "$folder/broker"; then
+    env "$variable=$(sed -n "s/^$3=//p" "$folder/broker")" "$programs/connectors/bench_connectors_$name" || failed=yes
+  fi
+  "$script" stop "$folder"
+}
+
 case ${1:-} in
   operators)
     shift
@@ -41,6 +53,26 @@ case ${1:-} in
     build bench_durable
     cd "$here"
     exec "$programs/durable/bench_durable" "$@"
+    ;;
+  connectors)
+    wish_for "the connectors" header:librdkafka/rdkafka.h header:MQTTAsync.h header:openssl/ssl.h \
+      header:libmongoc-1.0/mongoc/mongoc.h
+    wish_for "their servers" command:javac command:mvn command:mosquitto
+    cmake --preset bench >/dev/null
+    names=()
+    for name in kafka mqtt mongodb; do
+      ninja -C build/bench -t query "bench_connectors_$name" >/dev/null 2>&1 && names+=("bench_connectors_$name")
+    done
+    if ((${#names[@]} == 0)); then echo "no connector can be built here" && exit; fi
+    build "${names[@]}"
+    for name in "${names[@]#bench_connectors_}"; do
+      case $name in
+        kafka) connector kafka kafka.sh bootstrap ;;
+        mqtt) connector mqtt mosquitto.sh server ;;
+        mongodb) connector mongodb mongodb.sh server ;;
+      esac
+    done
+    [[ -z ${failed:-} ]]
     ;;
   *)
     build bench_compare
