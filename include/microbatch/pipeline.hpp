@@ -109,7 +109,7 @@ class Feed {
   }
 
   /// In band: this partition will bring items, perhaps older than those of others that come first.
-  /// Windows wait for its first one, until it is marked idle or has been idle for too long.
+  /// Windows wait for its first one, however long that takes, or until it is marked idle.
   void mark_awaited(std::uint32_t partition) {
     mark({.kind = Mark::Kind::awaited, .partition = partition});
   }

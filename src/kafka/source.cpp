@@ -102,8 +102,21 @@ void Source::Impl::read(Feed<Record>& feed, const std::stop_token& stop) {
     else if (paused_)
       poll(0);  // the group hears of us; records may come that were on their way
     commit_now_and_then();
+    wait_no_longer();
     client_->check_refused();
   }
+}
+
+void Source::Impl::wait_no_longer() {
+  if (steady_clock().now() < awaited_until_) return;
+  awaited_until_ = never;
+  std::vector<std::uint32_t> silent;
+  {
+    std::lock_guard lock(assignments_.mutex);
+    for (const auto& assignment : assignments_.all())
+      if (assignment->position < 0) silent.push_back(assignment->id);
+  }
+  for (const std::uint32_t id : silent) feed_->mark_idle(id);
 }
 
 void Source::Impl::poll(int timeout_ms) {

@@ -71,6 +71,7 @@ void Source::Impl::assign(rd_kafka_topic_partition_list_t& partitions) {
   }
   // Windows by event time must not be over before each partition's backlog has begun.
   for (const std::uint32_t id : ids) feed_->mark_awaited(id);
+  awaited_until_ = microbatch::detail::later(steady_clock().now(), options_.connect_timeout);
 }
 
 void Source::Impl::find_start(rd_kafka_topic_partition_list_t& partitions) {

@@ -46,6 +46,8 @@ class Source::Impl {
   void take(const rd_kafka_message_t& message);
   void take_error(const rd_kafka_message_t& message);
   void take_end(const rd_kafka_message_t& message);
+  /// A partition whose broker is away must not hold back windows by event time for ever.
+  void wait_no_longer();
   /// Whether the feed still takes records.
   bool append_backlog(Feed<Record>& feed);
   void pause();
@@ -75,6 +77,7 @@ class Source::Impl {
   std::deque<Record> backlog_;                    // read, and not yet appended
   TimePoint full_since_ = never;
   TimePoint next_commit_{};
+  TimePoint awaited_until_ = never;  // the first records of what was assigned
   bool paused_ = false;
   bool closing_ = false;
   /// Between giving partitions away and hearing what is left: a commit that crosses the group's new

@@ -67,7 +67,7 @@ class Placing {
       if (placed.mark.kind == Mark::Kind::idle)
         watermark.mark_idle(placed.mark.partition);
       else if (placed.mark.kind == Mark::Kind::awaited)
-        watermark.mark_awaited(placed.mark.partition, now);
+        watermark.mark_awaited(placed.mark.partition);
       else if (placed.mark.time >= EventTime{} && placed.mark.time <= latest_event)
         watermark.mark_time(placed.mark.partition, placed.mark.time, now);
     }

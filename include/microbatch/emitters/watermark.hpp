@@ -97,12 +97,12 @@ class Watermark {
     p.idle = true;
     raise(least());
   }
-  /// A source says so, in band: this partition will bring items of any time.
-  void mark_awaited(std::uint32_t partition, TimePoint seen_at) {
+  /// A source says so, in band: this partition will bring items of any time. It is not idle before
+  /// the source says that, too.
+  void mark_awaited(std::uint32_t partition) {
     Partition& p = find(partition);
     p.awaited = !p.known;
     p.idle = false;
-    p.seen_at = seen_at;
   }
   /// A source says so, in band: everything of this partition before t has come.
   void mark_time(std::uint32_t partition, EventTime t, TimePoint seen_at) {
@@ -121,7 +121,7 @@ class Watermark {
     bool turned = false;
     bool all_idle = true;
     for (Partition& p : partitions_) {
-      if (!p.idle && p.counts() && now >= later(p.seen_at, options_.idle_after))
+      if (!p.idle && p.known && now >= later(p.seen_at, options_.idle_after))
         turned = p.idle = true;
       all_idle = all_idle && (p.idle || !p.counts());
     }
@@ -138,7 +138,7 @@ class Watermark {
     for (const Partition& p : partitions_) {
       if (p.idle || !p.counts()) continue;
       all_idle = false;
-      next = std::min(next, later(p.seen_at, options_.idle_after));
+      if (p.known) next = std::min(next, later(p.seen_at, options_.idle_after));
     }
     if (!all_idle || newest() == EventTime::min()) return next;
     return later(last_seen_, t - (newest() - options_.out_of_orderness));

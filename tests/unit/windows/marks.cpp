@@ -62,6 +62,24 @@ TEST_CASE("marks: an awaited partition's first items are in time, also behind ne
   CHECK(lines == Lines{"close 20-30: b", "close 30-40: d", "too_late: e", "watermark 0-10: ac"});
 }
 
+TEST_CASE("marks: an awaited partition is not idle before its source says so", "[windows]") {
+  EventRig rig;
+  rig.consume(TumblingWindow{10s, second_of, {.idle_after = 2s}});
+  Feed<Event> feed(rig.stream, std::make_shared<detail::CommitTracker>());
+  feed.mark_awaited(0);
+  feed.mark_awaited(1);
+  put(feed, 0, {1, 'a'});
+  put(feed, 0, {25, 'b'}, 1);
+  rig.run();
+  rig.pass_until(100s);
+  CHECK(rig.lines.empty());
+  feed.mark_idle(1);
+  rig.run();
+  rig.pass_until(101s);
+  CHECK(rig.take_lines() == Lines{"watermark 0-10: a", "watermark 20-30: b"});
+  rig.close();
+}
+
 TEST_CASE("marks: time has passed, without an item", "[windows]") {
   const auto script = [](Feed<Event>& feed) {
     put(feed, 0, {1, 'a'});
