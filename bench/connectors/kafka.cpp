@@ -6,16 +6,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdlib>
-#include <functional>
 #include <microbatch/kafka/exactly_once.hpp>
 #include <microbatch/microbatch.hpp>
 #include <string>
 #include <vector>
 
 #include "kafka_bare.hpp"
+#include "rounds.hpp"
 
 namespace {
 
@@ -63,15 +62,15 @@ double our_sink(const Work& work) {
   const kafka::Record first{.value = value};
   (void)sink.put({&first, 1});  // it connects
   Stream<std::size_t> stream;
+  ThreadPool pool(4);  // puts overlap, as a producer's requests do
   const auto begin = Clock::now();
-  auto consumer =
-      streaming(stream, CountWindow{1000},
-                [&](std::span<const std::size_t> window) {
-                  std::vector<kafka::Record> records(window.size());
-                  for (kafka::Record& record : records) record.value = value;
-                  return records;
-                },
-                {.executor = ThreadPool{4}, .order = Order::unordered, .sink = std::move(sink)});
+  auto consumer = streaming(stream, CountWindow{1000},
+                            [&](std::span<const std::size_t> window) {
+                              std::vector<kafka::Record> records(window.size());
+                              for (kafka::Record& record : records) record.value = value;
+                              return records;
+                            },
+                            {.executor = pool, .order = Order::unordered, .sink = std::move(sink)});
   auto producer = stream.producer();
   for (std::size_t i = 0; i < work.records; ++i) producer.append(i);
   const auto end = consumer.close();
@@ -84,7 +83,6 @@ double our_transactions(const Work& work) {
   Clock::time_point assigned;
   kafka::Source source(reading(work, assigned));
   Counter counter{.wanted = work.records};
-  std::vector<std::size_t> sizes;
   const auto end = kafka::run_exactly_once(
       source, any_of(CountWindow{work.group}, MaxAgeWindow{std::chrono::seconds(1)}),
       [&](std::span<const kafka::Record> window) {
@@ -103,59 +101,36 @@ double our_transactions(const Work& work) {
   return std::chrono::duration<double>(counter.at - assigned).count();
 }
 
-/// Both in turns: the median of the ratios, and their range.
-void compare(const char* what, double wanted, std::size_t records, int rounds,
-             const std::function<double()>& bare, const std::function<double()>& ours) {
-  std::vector<double> ratios;
-  std::vector<double> rates[2];
-  for (int round = 0; round < rounds; ++round) {
-    const double theirs = bare();
-    const double mine = ours();
-    ratios.push_back(theirs / mine);
-    rates[0].push_back(static_cast<double>(records) / theirs / 1e3);
-    rates[1].push_back(static_cast<double>(records) / mine / 1e3);
-  }
-  for (auto* list : {&ratios, &rates[0], &rates[1]}) std::sort(list->begin(), list->end());
-  const auto middle = static_cast<std::size_t>(rounds) / 2;
-  fmt::print(
-      "{:<34} bare {:>6.0f} k/s ({:.0f} to {:.0f}), ours {:>6.0f} k/s ({:.0f} to {:.0f}): {:.2f} "
-      "({:.2f} to {:.2f}), at least {:.2f} wanted\n",
-      what, rates[0][middle], rates[0].front(), rates[0].back(), rates[1][middle], rates[1].front(),
-      rates[1].back(), ratios[middle], ratios.front(), ratios.back(), wanted);
+/// The bare loop and ours, in turns.
+void compare(const std::string& what, const Work& work, int rounds, double (*bare)(const Work&),
+             double (*ours)(const Work&)) {
+  const auto rate = [&work](double (*seconds)(const Work&)) {
+    return [&work, seconds] { return static_cast<double>(work.records) / seconds(work); };
+  };
+  bench::compare(what, rounds, {{"librdkafka", rate(bare)}, {"microbatch", rate(ours)}});
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const char* broker = std::getenv("MICROBATCH_TEST_KAFKA");
-  if (broker == nullptr) {
-    fmt::print("skipped, because MICROBATCH_TEST_KAFKA names no broker\n");
-    return 0;
-  }
+  const std::string broker = bench::server("MICROBATCH_TEST_KAFKA");
   const std::size_t n = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 1'000'000;
   const int rounds = argc > 2 ? std::atoi(argv[2]) : 5;
-  constexpr std::size_t size = 100;
-  const Work read{.broker = broker,
-                  .topic = bench::kafka::make_topic(broker, 2),
-                  .to = bench::kafka::make_topic(broker, 2),
-                  .records = n,
-                  .size = size};
-  bench::kafka::fill(read, 2);
-  fmt::print("{} records of {} bytes, windows of 1000; medians of {} rounds in turns\n", n, size,
-             rounds);
-  compare(
-      "source: poll loop", 0.9, n, rounds, [&] { return bench::kafka::bare_poll_loop(read); },
-      [&] { return our_source(read); });
-  Work write = read;
-  write.topic = bench::kafka::make_topic(broker, 2);
-  compare(
-      "sink: producer, reports awaited", 0.9, n, rounds,
-      [&] { return bench::kafka::bare_producer(write); }, [&] { return our_sink(write); });
-  Work transactions = read;
-  transactions.records = std::max<std::size_t>(1000, n / 5);
-  transactions.group = 1000;
-  compare(
-      "exactly once: 1000 a transaction", 0.8, transactions.records, rounds,
-      [&] { return bench::kafka::bare_transactions(transactions); },
-      [&] { return our_transactions(transactions); });
+  Work work{.broker = broker,
+            .topic = bench::kafka::make_topic(broker, 2),
+            .to = bench::kafka::make_topic(broker, 2),
+            .records = n,
+            .size = 100,
+            .group = 1000};
+  bench::kafka::fill(work, 2);
+  fmt::print("records of {} bytes, windows of {}\n\n", work.size, work.group);
+  compare(fmt::format("source of {} records; at least 0.90 wanted", n), work, rounds,
+          bench::kafka::bare_poll_loop, our_source);
+  Work write = work;
+  write.topic = work.to;
+  compare(fmt::format("\nsink of {} records; at least 0.90 wanted", n), write, rounds,
+          bench::kafka::bare_producer, our_sink);
+  work.records = std::max<std::size_t>(1000, n / 5);
+  compare(fmt::format("\nexactly once, {} records; at least 0.80 wanted", work.records), work,
+          rounds, bench::kafka::bare_transactions, our_transactions);
 }
