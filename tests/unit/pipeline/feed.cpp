@@ -157,7 +157,7 @@ TEST_CASE("run: a stopped source does not wait for room behind a callback that n
   });
   const auto result = run(
       numbers, CountWindow{1},
-      [&, first = true](Window<int>&) mutable {
+      [&entered, released, first = true](Window<int>&) mutable {
         if (std::exchange(first, false)) entered.set_value();
         released.wait();
       },
