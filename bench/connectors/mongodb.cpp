@@ -1,5 +1,6 @@
 // How many documents a second does a sink write, beside a bare bulk insert of the same size, and
-// one by one?
+// one by one? On loopback, where a round trip costs next to nothing, and over a link where it costs
+// what it does between machines.
 
 #include <fmt/format.h>
 #include <mongoc/mongoc.h>
@@ -18,6 +19,7 @@
 #include <microbatch/mongodb/sink.hpp>
 
 #include "rounds.hpp"
+#include "support/tcp_proxy.hpp"
 
 namespace {
 
@@ -25,7 +27,6 @@ using microbatch::mongodb::Document;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t documents = 20'000;
-constexpr std::size_t one_by_one_documents = 2000;
 constexpr std::size_t window = 1000;
 constexpr const char* database = "bench";
 
@@ -59,10 +60,9 @@ bson_t view(const Document& document) {
 
 /// A bare client and a fresh collection.
 struct Bare {
-  mongoc_client_t* client = mongoc_client_new(server.c_str());
-  mongoc_collection_t* collection =
-      mongoc_client_get_collection(client, database, fresh_collection().c_str());
-  Bare() = default;
+  explicit Bare(const std::string& uri)
+      : client(mongoc_client_new(uri.c_str())),
+        collection(mongoc_client_get_collection(client, database, fresh_collection().c_str())) {}
   Bare(const Bare&) = delete;
   Bare& operator=(const Bare&) = delete;
   ~Bare() {
@@ -70,10 +70,13 @@ struct Bare {
     mongoc_collection_destroy(collection);
     mongoc_client_destroy(client);
   }
+
+  mongoc_client_t* client;
+  mongoc_collection_t* collection;
 };
 
-double bare_bulk() {
-  const Bare bare;
+double bare_bulk(const std::string& uri) {
+  const Bare bare(uri);
   const auto& all = all_documents();
   const auto begin = Clock::now();
   for (std::size_t i = 0; i < all.size(); i += window) {
@@ -95,24 +98,24 @@ double bare_bulk() {
   return static_cast<double>(documents) / bench::seconds_since(begin);
 }
 
-double one_by_one() {
-  const Bare bare;
+double one_by_one(const std::string& uri, std::size_t count) {
+  const Bare bare(uri);
   const auto& all = all_documents();
   const auto begin = Clock::now();
-  for (std::size_t i = 0; i < one_by_one_documents; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     const bson_t bson = view(all[i]);
     bson_error_t error;
     if (!mongoc_collection_insert_one(bare.collection, &bson, nullptr, nullptr, &error))
       throw std::runtime_error(error.message);
   }
-  return static_cast<double>(one_by_one_documents) / bench::seconds_since(begin);
+  return static_cast<double>(count) / bench::seconds_since(begin);
 }
 
 /// The whole pipeline.
-double through_the_sink() {
+double through_the_sink(const std::string& uri) {
   const auto& all = all_documents();
   const auto collection = fresh_collection();
-  microbatch::mongodb::Sink sink({.uri = server, .database = database, .collection = collection});
+  microbatch::mongodb::Sink sink({.uri = uri, .database = database, .collection = collection});
   const auto begin = Clock::now();
   const auto result = microbatch::run(
       microbatch::RangeSource(std::views::all(all)), microbatch::CountWindow{window},
@@ -135,10 +138,17 @@ double through_the_sink() {
 
 int main() {
   mongoc_init();
-  bench::compare(fmt::format("MongoDB, windows of {} documents of {} bytes", window,
-                             all_documents().front().bson().size()),
-                 7,
-                 {{"bare bulk insert", bare_bulk},
-                  {"mongodb::Sink, CountWindow", through_the_sink},
-                  {"bare inserts, one by one", one_by_one}});
+  const auto contenders = [](const std::string& uri, std::size_t singles) {
+    return std::vector<bench::Contender>{
+        {"bare bulk insert", [=] { return bare_bulk(uri); }},
+        {"mongodb::Sink, CountWindow", [=] { return through_the_sink(uri); }},
+        {"bare inserts, one by one", [=] { return one_by_one(uri, singles); }}};
+  };
+  const auto title = fmt::format("MongoDB, windows of {} documents of {} bytes", window,
+                                 all_documents().front().bson().size());
+  bench::compare(title + ", on loopback", 7, contenders(server, 2000));
+  test::TcpProxy proxy(0, server);
+  proxy.delay(std::chrono::milliseconds(1));
+  bench::compare(title + ", over a link of 1 ms each way", 7,
+                 contenders(fmt::format("mongodb://127.0.0.1:{}/", proxy.port()), 200));
 }

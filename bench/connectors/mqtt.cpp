@@ -125,6 +125,6 @@ double bare_paho() {
 int main() {
   subscribe();
   bench::compare(
-      fmt::format("MQTT 3.1.1, QoS 1, {} messages of 100 bytes", messages), 5,
+      fmt::format("MQTT 3.1.1, QoS 1, {} messages of 100 bytes", messages), 9,
       {{"bare Paho callback", bare_paho}, {"mqtt::Source, CountWindow", through_the_source}});
 }
