@@ -3,6 +3,7 @@
 // What the documents' fragments may use without saying where it comes from; see check.sh. Declared only: nothing is linked.
 
 #include <microbatch/async_append.hpp>
+#include <microbatch/async_windows.hpp>
 #include <microbatch/microbatch.hpp>
 #include <microbatch/testing/manual_clock.hpp>
 #include <microbatch/testing/manual_executor.hpp>
