@@ -18,7 +18,7 @@ namespace detail {
 
 /// A window on its way through a coroutine; it stands in the callback that lends it.
 template <class T>
-struct Loan {
+struct LentWindow {
   Window<T>* window;
   bool returned = false;
   std::exception_ptr error{};
@@ -30,12 +30,12 @@ template <class T>
 struct Lending {
   struct Borrower {
     std::coroutine_handle<> coroutine;
-    Loan<T>* loan = nullptr;
+    LentWindow<T>* loan = nullptr;
   };
 
   /// The callback: waits for a coroutine, resumes it right here, and waits until it is done.
   void lend(Window<T>& window) {
-    Loan<T> loan{&window};
+    LentWindow<T> loan{&window};
     std::unique_lock lock(mutex);
     if (!changed.wait(lock, window.stop_token(), [&] { return borrower || ended; }) || ended)
       throw TransientError("AsyncWindows: no coroutine waits for a window any more");
@@ -73,7 +73,7 @@ template <class T>
 class [[nodiscard]] BorrowedWindow {
  public:
   BorrowedWindow() = default;
-  BorrowedWindow(std::shared_ptr<detail::Lending<T>> lending, detail::Loan<T>* loan)
+  BorrowedWindow(std::shared_ptr<detail::Lending<T>> lending, detail::LentWindow<T>* loan)
       : lending_(std::move(lending)), loan_(loan) {}
   BorrowedWindow(BorrowedWindow&& other) noexcept
       : lending_(std::move(other.lending_)), loan_(std::exchange(other.loan_, nullptr)) {}
@@ -96,7 +96,7 @@ class [[nodiscard]] BorrowedWindow {
 
  private:
   std::shared_ptr<detail::Lending<T>> lending_;
-  detail::Loan<T>* loan_ = nullptr;
+  detail::LentWindow<T>* loan_ = nullptr;
   int exceptions_ = std::uncaught_exceptions();
 };
 
@@ -156,13 +156,13 @@ class AsyncWindows {
     }
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
-    bool await_suspend(std::coroutine_handle<> coroutine) {
+    bool await_suspend(std::coroutine_handle<> handle) {
       const auto lending = lending_;  // once it is told, the coroutine may go on and be gone
       std::lock_guard lock(lending->mutex);
       if (lending->ended) return false;
       if (lending->borrower != nullptr)
         throw UsageError("AsyncWindows::next: another coroutine waits already; expected one");
-      this->coroutine = coroutine;
+      this->coroutine = handle;
       lending->borrower = this;
       lending->changed.notify_all();
       return true;
