@@ -85,6 +85,7 @@ Life live(const std::string& path, std::uint64_t from, microbatch::detail::Split
   } catch (const microbatch::StorageError&) {  // the power is gone
   }
   disk.cut_now();
+  disk.wait_until_closed();
   return life;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -65,6 +66,12 @@ class PowerCutDisk {
   void cut_now() {
     std::lock_guard lock(mutex_);
     off_ = true;
+  }
+  /// Until nobody has a file open. What a power cut ends at once may take a moment here, and must
+  /// not meddle with what comes after the reboot: SQLite deletes a log by its name.
+  void wait_until_closed() {
+    std::unique_lock lock(mutex_);
+    closed_.wait(lock, [&] { return open_ == 0; });
   }
   /// The power comes back; `reached(n)` says of n unsynced sectors which one has reached the disk.
   void reboot(const std::function<bool()>& reached) {
@@ -153,6 +160,7 @@ class PowerCutDisk {
     h.lock = SQLITE_LOCK_NONE;
     h.shm_shared = 0;
     h.base.pMethods = &methods();
+    ++disk.open_;
     if (out != nullptr) *out = flags;
     return SQLITE_OK;
   }
@@ -176,6 +184,7 @@ class PowerCutDisk {
     std::lock_guard lock(h.disk->mutex_);
     unlock_to(f, SQLITE_LOCK_NONE);
     delete h.file;
+    if (--h.disk->open_ == 0) h.disk->closed_.notify_all();
     return SQLITE_OK;
   }
   static int read(sqlite3_file* f, void* to, int n, sqlite3_int64 at) {
@@ -362,6 +371,8 @@ class PowerCutDisk {
   }
 
   std::mutex mutex_;
+  std::condition_variable closed_;
+  std::size_t open_ = 0;
   std::map<std::string, std::shared_ptr<File>> files_;
   std::int64_t left_ = -1;
   int failing_syncs_ = 0;
