@@ -324,9 +324,9 @@ void check_that_nothing_is_lost(int items, std::chrono::microseconds pace, Harm 
         return next++;
       }),
       CountWindow{20},
-      [](std::span<const int> items) {
+      [](std::span<const int> window) {
         std::vector<Document> documents;
-        for (const int i : items) documents.push_back(numbered(i));
+        for (const int i : window) documents.push_back(numbered(i));
         return documents;
       },
       std::move(sink), std::move(options));

@@ -239,6 +239,7 @@ TEST_CASE("a broker that is gone for a minute is waited for, on both sides, and 
   Received received({.connection = through(proxy, "source"), .subscriptions = {{topic}}});
   RunOptions<int, mqtt::Message> options;
   options.consumer.on_failure.max_delay = 1s;
+  mqtt::Sink sink({.connection = through(proxy, "sink"), .timeout = 5s});
   std::jthread away([&] {
     std::this_thread::sleep_for(500ms);
     proxy.go_away();
@@ -254,7 +255,7 @@ TEST_CASE("a broker that is gone for a minute is waited for, on both sides, and 
       }),
       CountWindow{20},
       [&](std::span<const int> items) { return numbered(topic, items.front(), items.back() + 1); },
-      mqtt::Sink({.connection = through(proxy, "sink"), .timeout = 5s}), std::move(options));
+      std::move(sink), std::move(options));
   CHECK(result.closed.delivered == 2000);
   CHECK(received.wait_for(numbers(0, 2000)) == numbers(0, 2000));
 }
