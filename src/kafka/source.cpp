@@ -15,6 +15,15 @@ constexpr auto poll_time = 100ms;        // between looks at the stop token and 
 constexpr auto room_time = 200ms;        // how long one attempt to append waits
 constexpr auto patience_when_full = 1s;  // then reading pauses, and polling goes on
 
+/// Once librdkafka has fetched so many messages that it fetches no more, it looks again a second
+/// later, long after a fast pipeline has emptied its queue: let it look sooner, or, before that can
+/// be said, fetch up to its limit in bytes.
+Properties::Entry fetch_ahead() {
+  constexpr int version_2_2 = 0x020200ff;
+  if (rd_kafka_version() >= version_2_2) return {"fetch.queue.backoff.ms", "10"};
+  return {"queued.min.messages", "1000000"};
+}
+
 }  // namespace
 
 Source::Impl::Impl(SourceOptions options) : options_(std::move(options)) {
@@ -46,7 +55,7 @@ detail::Client::Setup Source::Impl::setup() {
                     {"enable.auto.offset.store", "false"},
                     {"enable.partition.eof", "true"}},
           // A group that has committed nothing reads from the start: nothing is lost silently.
-          .defaults = {{"auto.offset.reset", "earliest"}},
+          .defaults = {{"auto.offset.reset", "earliest"}, fetch_ahead()},
           .on_event = options_.on_event,
           .callbacks =
               [](rd_kafka_conf_t* conf) {
