@@ -31,10 +31,13 @@ struct Assignment {
 
   /// The first offset that is of interest.
   void begin(std::int64_t offset) { position = settled = told = offset; }
-  /// Now and then, so that the age of what has not ended is known well enough.
-  void mark(TimePoint now) {
+  /// Everything below this has been appended; some of it may have ended already. A mark now and
+  /// then, so that the age of what has not ended is known well enough.
+  void advance(std::int64_t to, TimePoint now) {
     constexpr auto apart = std::chrono::milliseconds(50);
-    if (marks.empty() || now - marks.back().second >= apart) marks.emplace_back(position, now);
+    if (settled < to && (marks.empty() || now - marks.back().second >= apart))
+      marks.emplace_back(position, now);
+    position = to;
   }
   void settle(std::int64_t up_to) {
     settled = std::max(settled, up_to);

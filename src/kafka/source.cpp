@@ -12,6 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto poll_time = 100ms;        // between looks at the stop token and the commits
+constexpr std::size_t at_a_time = 100;   // records between two looks at the clock
 constexpr auto room_time = 200ms;        // how long one attempt to append waits
 constexpr auto patience_when_full = 1s;  // then reading pauses, and polling goes on
 
@@ -106,10 +107,13 @@ void Source::Impl::open(const std::stop_token& stop) {
 void Source::Impl::read(Feed<Record>& feed, const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     if (!append_backlog(feed)) return;
-    if (backlog_.empty())
+    if (backlog_.empty()) {
       poll(detail::milliseconds(poll_time));
-    else if (paused_)
+      while (!backlog_.empty() && backlog_.size() < at_a_time && poll(0)) {
+      }
+    } else if (paused_) {
       poll(0);  // the group hears of us; records may come that were on their way
+    }
     commit_now_and_then();
     wait_no_longer();
     client_->check_refused();
@@ -128,14 +132,15 @@ void Source::Impl::wait_no_longer() {
   for (const std::uint32_t id : silent) feed_->mark_idle(id);
 }
 
-void Source::Impl::poll(int timeout_ms) {
+bool Source::Impl::poll(int timeout_ms) {
   const detail::Message message(rd_kafka_consumer_poll(client_->get(), timeout_ms));
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
-  if (!message) return;
+  if (!message) return false;
   if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
     take(*message);
   else
     take_error(*message);
+  return true;
 }
 
 void Source::Impl::take(const rd_kafka_message_t& message) {
@@ -144,8 +149,12 @@ void Source::Impl::take(const rd_kafka_message_t& message) {
     last_ = assignments_.find(rd_kafka_topic_name(message.rkt), message.partition);
     last_topic_ = message.rkt;
   }
-  // Of a partition that has gone: its next owner reads it.
-  if (last_ != nullptr) backlog_.push_back(detail::to_record(message, last_->id));
+  if (last_ == nullptr) return;  // of a partition that has gone: its next owner reads it
+  if (last_->position < 0) {
+    std::lock_guard lock(assignments_.mutex);
+    last_->begin(message.offset);  // before commit() can hear of it
+  }
+  backlog_.push_back(detail::to_record(message, last_->id));
 }
 
 void Source::Impl::take_error(const rd_kafka_message_t& message) {
@@ -185,45 +194,44 @@ void Source::Impl::take_end(const rd_kafka_message_t& message) {
 }
 
 bool Source::Impl::append_backlog(Feed<Record>& feed) {
-  while (!backlog_.empty()) {
+  Origin newest{};  // appended, of those whose assignment has not heard of it
+  bool open = true;
+  while (open && !backlog_.empty()) {
     Record& record = backlog_.front();
     const Origin origin{.partition = record.assignment, .offset = record.offset};
     const auto result = feed.append_for(std::move(record), origin, room_time);
-    switch (result) {
-      case AppendResult::accepted:
-      case AppendResult::dropped:
-        backlog_.pop_front();
-        break;
-      case AppendResult::closed:
-        return false;
-      case AppendResult::too_large:
-        throw Error(
-            fmt::format("kafka::Source: the record at offset {} of assignment {} weighs more "
-                        "than StreamOptions.max_bytes",
-                        origin.offset, origin.partition),
-            RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
-      default: {  // no room
-        const TimePoint now = steady_clock().now();
-        full_since_ = std::min(full_since_, now);
-        if (!paused_ && now - full_since_ >= patience_when_full) pause();
-        if (result != AppendResult::timeout)
-          std::this_thread::sleep_for(10ms);  // it refuses at once
-        return true;
-      }
+    if (result == AppendResult::too_large)
+      throw Error(fmt::format("kafka::Source: the record at offset {} of assignment {} weighs more "
+                              "than StreamOptions.max_bytes",
+                              origin.offset, origin.partition),
+                  RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    open = result != AppendResult::closed;
+    if (result != AppendResult::accepted && result != AppendResult::dropped) {
+      if (open) wait_for_room(result);
+      break;
     }
+    if (newest.offset >= 0 && newest.partition != origin.partition) advance(newest);
+    newest = origin;
+    backlog_.pop_front();
     full_since_ = never;
     records_.fetch_add(1, std::memory_order_relaxed);
-    std::lock_guard lock(assignments_.mutex);
-    detail::Assignment* assignment = last_ != nullptr && last_->id == origin.partition
-                                         ? last_
-                                         : assignments_.find(origin.partition);
-    if (assignment == nullptr) continue;
-    if (assignment->position < 0) assignment->begin(origin.offset);
-    assignment->mark(steady_clock().now());
-    assignment->position = origin.offset + 1;
   }
-  if (paused_) resume();
-  return true;
+  if (newest.offset >= 0) advance(newest);
+  if (backlog_.empty() && paused_) resume();
+  return open;
+}
+
+void Source::Impl::wait_for_room(AppendResult result) {
+  const TimePoint now = steady_clock().now();
+  full_since_ = std::min(full_since_, now);
+  if (!paused_ && now - full_since_ >= patience_when_full) pause();
+  if (result != AppendResult::timeout) std::this_thread::sleep_for(10ms);  // it refuses at once
+}
+
+void Source::Impl::advance(const Origin& newest) {
+  std::lock_guard lock(assignments_.mutex);
+  if (auto* assignment = assignments_.find(newest.partition))
+    assignment->advance(newest.offset + 1, steady_clock().now());
 }
 
 void Source::Impl::pause() {

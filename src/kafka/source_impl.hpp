@@ -41,8 +41,8 @@ class Source::Impl {
   void finish(Feed<Record>& feed);
   void close();
 
-  /// Polls once; a record that came goes to backlog_.
-  void poll(int timeout_ms);
+  /// Polls once; a record that came goes to backlog_. False when nothing came.
+  bool poll(int timeout_ms);
   void take(const rd_kafka_message_t& message);
   void take_error(const rd_kafka_message_t& message);
   void take_end(const rd_kafka_message_t& message);
@@ -50,6 +50,8 @@ class Source::Impl {
   void wait_no_longer();
   /// Whether the feed still takes records.
   bool append_backlog(Feed<Record>& feed);
+  void wait_for_room(AppendResult result);
+  void advance(const Origin& newest);
   void pause();
   void resume();
 
