@@ -6,6 +6,7 @@
 #   needs                 the same for people
 #   debian_packages       the same for apt
 #   pkg_config_modules    the same for pkg-config
+#   pkg_config_libs       what of it has no module of pkg-config's: -lNAME
 #
 # MICROBATCH_<NAME> says whether to build it. Afterwards `built_components` names those that are built.
 
@@ -49,6 +50,7 @@ function(microbatch_add_component name)
     VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
     DEBIAN_PACKAGES "${debian_packages}"
-    PKG_CONFIG_MODULES "${pkg_config_modules}")
+    PKG_CONFIG_MODULES "${pkg_config_modules}"
+    PKG_CONFIG_LIBS "${pkg_config_libs}")
   set(built_components ${built_components} ${name} PARENT_SCOPE)
 endfunction()

@@ -18,8 +18,8 @@ function(install_library target component)
   install(EXPORT ${target}-targets NAMESPACE microbatch:: DESTINATION ${package_dir} COMPONENT ${component})
 endfunction()
 
-# install_pc(NAME COMPONENT DESCRIPTION REQUIRES FLAGS): the file NAME.pc, for the library NAME
-function(install_pc pc_name component pc_description pc_requires pc_flags)
+# install_pc(NAME COMPONENT DESCRIPTION REQUIRES CFLAGS LIBS): the file NAME.pc, for the library NAME
+function(install_pc pc_name component pc_description pc_requires pc_cflags pc_libs)
   configure_file(${PROJECT_SOURCE_DIR}/packaging/cmake/microbatch.pc.in ${PROJECT_BINARY_DIR}/${pc_name}.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/${pc_name}.pc DESTINATION ${pc_dir} COMPONENT ${component})
 endfunction()
@@ -49,7 +49,7 @@ set(flags -pthread)
 if(MICROBATCH_NO_MEMBARRIER)
   string(APPEND flags " -DMICROBATCH_NO_MEMBARRIER")
 endif()
-install_pc(microbatch core "${PROJECT_DESCRIPTION} (C++20)" "fmt >= 9" "${flags}")
+install_pc(microbatch core "${PROJECT_DESCRIPTION} (C++20)" "fmt >= 9" "${flags}" -pthread)
 
 # --- its components --------------------------------------------------------------------------------------------------
 
@@ -59,10 +59,12 @@ foreach(component IN LISTS built_components)
     DESTINATION ${package_dir}/components COMPONENT ${component})
 
   set(requires "microbatch = ${PROJECT_VERSION}")
+  set(libs "")
   if(NOT BUILD_SHARED_LIBS)  # then a program links what the component needs, too
     get_target_property(modules microbatch_${component} PKG_CONFIG_MODULES)
     list(JOIN modules ", " modules)
     string(APPEND requires ", ${modules}")
+    get_target_property(libs microbatch_${component} PKG_CONFIG_LIBS)
   endif()
-  install_pc(microbatch_${component} ${component} "${PROJECT_NAME}'s component ${component}" "${requires}" "")
+  install_pc(microbatch_${component} ${component} "${PROJECT_NAME}'s component ${component}" "${requires}" "" "${libs}")
 endforeach()
