@@ -214,14 +214,15 @@ TEMPLATE_TEST_CASE("failed attempts are counted across restarts", "[durable]", M
                   if (++calls == 3) failed_twice.set_value();
                   throw std::runtime_error("not yet");
                 },
-                {.on_failure = {.max_attempts = 9, .first_delay = 1ms, .max_delay = 1ms}});
+                {.on_failure = {.max_attempts = 1000, .first_delay = 1ms, .max_delay = 1s}});
     failed_twice.get_future().wait();
     (void)consumer.stop();
   }
   std::uint32_t attempt = 0;
   StreamOf<TestType> stream(world.open());
   auto consumer =
-      consume(stream, 1, [&](WindowOf<TestType>& window) { attempt = window.attempt(); });
+      consume(stream, 1, [&](WindowOf<TestType>& window) { attempt = window.attempt(); },
+              {.on_failure = {.max_attempts = 1000}});
   consumer.flush();
   CHECK(attempt >= 3);  // two or more before, and this one
 }
