@@ -261,8 +261,8 @@ TEMPLATE_TEST_CASE("a consumer that has lost its lease cannot commit, and begins
   CHECK(stream.stored().delivered == 2);
 }
 
-TEMPLATE_TEST_CASE("one consumer is active; the next one takes over when it closes", "[durable]",
-                   MemoryWorld, SqliteWorld) {
+TEMPLATE_TEST_CASE("one consumer is active, and the next one takes over when it closes",
+                   "[durable]", MemoryWorld, SqliteWorld) {
   const TestType world;
   StreamOf<TestType> first(world.open());
   StreamOf<TestType> second(world.open());

@@ -91,7 +91,7 @@ TEST_CASE("Feed::append_for: an item that finds no room in time is left with the
             {.stream = {.capacity = 8}});
 }
 
-TEST_CASE("Feed::drain: true when all has ended; afterwards nothing is taken", "[source]") {
+TEST_CASE("Feed::drain: true when all has ended, afterwards nothing is taken", "[source]") {
   Scripted source;
   source.script = [&](Feed<int>& feed) {
     feed.append(1, {.partition = 0, .offset = 4});

@@ -202,7 +202,7 @@ TEST_CASE("TumblingWindow: the greatest times of every kind are no times", "[win
   CHECK(detail::to_event_time(std::chrono::sys_days{std::chrono::year{2024} / 1 / 1}));
 }
 
-TEST_CASE("TumblingWindow: a flush takes part of a window; what follows has the same bounds",
+TEST_CASE("TumblingWindow: a flush takes part of a window, what follows has the same bounds",
           "[windows]") {
   EventRig rig;
   rig.consume(TumblingWindow{10s, second_of, {.out_of_orderness = 20s}});
