@@ -10,46 +10,7 @@
 #
 # It needs java 17 or newer, mvn (Maven) and, for the first time, a network. The programs are kept in
 # ${XDG_CACHE_HOME:-~/.cache}/microbatch.
-set -uo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-[[ $# == 2 ]] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit 2; }
-mkdir -p "$2"
-folder=$(cd "$2" && pwd)
-
-unavailable() {
-  echo "kafka: skipped, because $1"
-  echo "unavailable=$1" >"$folder/broker"
-  exit 0
-}
-
-fetch() {
-  local version
-  version=$(sed -n '/kafka_2.13/,/version/s/.*<version>\(.*\)<.*/\1/p' "$here/kafka/pom.xml")
-  library=${XDG_CACHE_HOME:-$HOME/.cache}/microbatch/kafka-$version
-  [[ -d $library ]] && return
-  command -v mvn >/dev/null || unavailable "mvn (Maven), which fetches Apache Kafka, is not installed"
-  mkdir -p "${library%/*}"
-  local partial
-  partial=$(mktemp -d "$library.XXXXXX")
-  if ! timeout 300 mvn -q -B -f "$here/kafka/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
-    "-DoutputDirectory=$partial" >"$folder/fetch.log" 2>&1; then
-    rm -rf "$partial"
-    unavailable "Apache Kafka could not be fetched (see $folder/fetch.log)"
-  fi
-  mv -T "$partial" "$library" 2>/dev/null || rm -rf "$partial"  # somebody else was faster
-}
-
-# Distinct ports that nobody listens on, below those that the system gives out by itself.
-free_ports() {
-  local port
-  ports=()
-  while ((${#ports[@]} < $1)); do
-    port=$((20000 + RANDOM % 10000))
-    [[ " ${ports[*]} " == *" $port "* ]] && continue
-    (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && continue
-    ports+=("$port")
-  done
-}
+source "$(dirname "$0")/server.sh"
 
 run_java() { java -Xmx512m -cp "$library/*" "-Dlog4j.configuration=file:$folder/log4j.properties" "$@"; }
 
@@ -108,33 +69,27 @@ start() {
   fi
   [[ -f $folder/pid ]] && stop
   command -v java >/dev/null && command -v keytool >/dev/null || unavailable "java is not installed"
-  fetch
+  local version
+  version=$(sed -n '/kafka_2.13/,/version/s/.*<version>\(.*\)<.*/\1/p' "$here/kafka/pom.xml")
+  fetch "$here/kafka/pom.xml" "kafka-$version" 300 "Apache Kafka"
   configure
   make_certificates || unavailable "keytool could not make a certificate"
   run_java kafka.tools.StorageTool format -t bWljcm9iYXRjaC10ZXN0cw -c "$folder/server.properties" >"$folder/server.log" 2>&1 ||
     unavailable "Apache Kafka could not format its store (see $folder/server.log)"
-  # It must outlive us, and what waits for our output must not wait for it.
-  setsid bash -c 'echo $$ >"$0/pid"; exec java -Xmx512m -XX:TieredStopAtLevel=1 -cp "$1/*" \
-    "-Dlog4j.configuration=file:$0/log4j.properties" kafka.Kafka "$0/server.properties"' \
-    "$folder" "$library" >>"$folder/server.log" 2>&1 </dev/null &
-  local i
-  for ((i = 0; i < 600; i++)); do
-    if (: <"/dev/tcp/127.0.0.1/${ports[0]}") 2>/dev/null; then
-      {
-        echo "bootstrap=$bootstrap"
-        echo "sasl_ssl=localhost:${ports[2]}"
-        echo "ca=$folder/ca.pem"
-        echo "user=tester"
-        echo "password=right"
-        echo "proxied=127.0.0.1:${ports[4]}"
-        echo "behind_proxy=127.0.0.1:${ports[3]}"
-      } >"$folder/broker"
-      echo "kafka: runs on $bootstrap"
-      return
-    fi
-    [[ -f $folder/pid ]] && ! kill -0 "$(<"$folder/pid")" 2>/dev/null && break
-    sleep 0.1
-  done
+  if serve "${ports[0]}" 60 java -Xmx512m -XX:TieredStopAtLevel=1 -cp "$library/*" \
+    "-Dlog4j.configuration=file:$folder/log4j.properties" kafka.Kafka "$folder/server.properties"; then
+    {
+      echo "bootstrap=$bootstrap"
+      echo "sasl_ssl=localhost:${ports[2]}"
+      echo "ca=$folder/ca.pem"
+      echo "user=tester"
+      echo "password=right"
+      echo "proxied=127.0.0.1:${ports[4]}"
+      echo "behind_proxy=127.0.0.1:${ports[3]}"
+    } >"$folder/broker"
+    echo "kafka: runs on $bootstrap"
+    return
+  fi
   stop
   unavailable "Apache Kafka did not start (see $folder/server.log)"
 }
@@ -147,8 +102,4 @@ stop() {
   rm -rf "$folder/data" "$folder/server.p12" "$folder/broker"
 }
 
-case $1 in
-  start) start ;;
-  stop) stop ;;
-  *) exit 2 ;;
-esac
+run_action "$@"

@@ -7,29 +7,8 @@
 # FOLDER/broker says how to reach it, in lines NAME=VALUE (server, tls_server, ca, user, password), or `unavailable=REASON`
 # where it cannot be had: that is no failure of start, the tests that need it are skipped then. If MICROBATCH_TEST_MQTT names
 # a broker that runs already (tcp://host:port), nothing is started. It needs mosquitto and, for TLS, openssl.
-set -uo pipefail
-[[ $# == 2 ]] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit 2; }
-mkdir -p "$2"
-folder=$(cd "$2" && pwd)
+source "$(dirname "$0")/server.sh"
 PATH=$PATH:/usr/sbin:/usr/local/sbin
-
-unavailable() {
-  echo "mosquitto: skipped, because $1"
-  echo "unavailable=$1" >"$folder/broker"
-  exit 0
-}
-
-# Distinct ports that nobody listens on, below those that the system gives out by itself.
-free_ports() {
-  local port
-  ports=()
-  while ((${#ports[@]} < $1)); do
-    port=$((20000 + RANDOM % 10000))
-    [[ " ${ports[*]} " == *" $port "* ]] && continue
-    (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && continue
-    ports+=("$port")
-  done
-}
 
 make_certificate() {
   openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext "subjectAltName=DNS:localhost" \
@@ -69,47 +48,27 @@ certfile $folder/ca.pem
 keyfile $folder/server.key
 CONF
   fi
-  # It must outlive us, and what waits for our output must not wait for it.
-  setsid bash -c 'echo $$ >"$0/pid"; exec mosquitto -c "$0/mosquitto.conf"' "$folder" \
-    >"$folder/server.log" 2>&1 </dev/null &
-  local i
-  for ((i = 0; i < 100; i++)); do
-    if (: <"/dev/tcp/127.0.0.1/${ports[0]}") 2>/dev/null; then
-      {
-        echo "server=tcp://127.0.0.1:${ports[0]}"
-        if [[ $tls == yes ]]; then
-          echo "tls_server=ssl://localhost:${ports[1]}"
-          echo "ca=$folder/ca.pem"
-          echo "user=tester"
-          echo "password=right"
-        fi
-      } >"$folder/broker"
-      echo "mosquitto: runs on 127.0.0.1:${ports[0]}"
-      return
-    fi
-    sleep 0.1
-  done
+  : >"$folder/server.log"
+  if serve "${ports[0]}" 10 mosquitto -c "$folder/mosquitto.conf"; then
+    {
+      echo "server=tcp://127.0.0.1:${ports[0]}"
+      if [[ $tls == yes ]]; then
+        echo "tls_server=ssl://localhost:${ports[1]}"
+        echo "ca=$folder/ca.pem"
+        echo "user=tester"
+        echo "password=right"
+      fi
+    } >"$folder/broker"
+    echo "mosquitto: runs on 127.0.0.1:${ports[0]}"
+    return
+  fi
   stop
   unavailable "mosquitto did not start (see $folder/server.log)"
 }
 
 stop() {
-  if [[ -f $folder/pid ]]; then
-    local pid i
-    pid=$(<"$folder/pid")
-    kill "$pid" 2>/dev/null
-    for ((i = 0; i < 50; i++)); do
-      kill -0 "$pid" 2>/dev/null || break
-      sleep 0.1
-    done
-    kill -9 "$pid" 2>/dev/null
-    rm -f "$folder/pid"
-  fi
+  end_server
   rm -f "$folder/broker" "$folder/passwords" "$folder/server.key"
 }
 
-case $1 in
-  start) start ;;
-  stop) stop ;;
-  *) exit 2 ;;
-esac
+run_action "$@"

@@ -2,6 +2,7 @@
 // an allocation that fails is a std::bad_alloc that loses nothing.
 
 #include "support/catch.hpp"
+#include "support/failing_new.hpp"
 
 #include <microbatch/microbatch.hpp>
 #include <microbatch/testing/manual_clock.hpp>
@@ -13,43 +14,8 @@
 #include <set>
 #include <thread>
 
-// Under the address sanitizer: our operator new and the sanitizer's own delete meet in libraries.
-extern "C" const char* __asan_default_options() { return "alloc_dealloc_mismatch=0"; }
-
 using namespace microbatch;
 using namespace std::chrono_literals;
-
-namespace {
-
-std::atomic<std::uint64_t> allocations{0};
-/// The allocation of this number, counted from now, fails; 0: none does.
-std::atomic<std::int64_t> fail_at{0};
-
-void* allocate(std::size_t n, std::size_t alignment) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (fail_at.load(std::memory_order_relaxed) > 0 &&
-      fail_at.fetch_sub(1, std::memory_order_relaxed) == 1)
-    throw std::bad_alloc();
-  void* p = alignment > __STDCPP_DEFAULT_NEW_ALIGNMENT__
-                ? std::aligned_alloc(alignment, (n + alignment - 1) / alignment * alignment)
-                : std::malloc(n == 0 ? 1 : n);
-  if (p == nullptr) throw std::bad_alloc();
-  return p;
-}
-
-}  // namespace
-
-// noinline: g++ would otherwise see malloc meet delete in one function, and warn.
-[[gnu::noinline]] void* operator new(std::size_t n) { return allocate(n, 0); }
-[[gnu::noinline]] void* operator new(std::size_t n, std::align_val_t a) {
-  return allocate(n, static_cast<std::size_t>(a));
-}
-[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
-  std::free(p);
-}
 
 namespace {
 

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -18,44 +17,11 @@
 #include <memory>
 #include <microbatch/emitters/count_window.hpp>
 #include <microbatch/sqlite/durable_stream.hpp>
-#include <new>
 #include <string>
 #include <vector>
 
+#include "support/failing_new.hpp"
 #include "support/stress.hpp"
-
-// Under the address sanitizer: our operator new and the sanitizer's own delete meet in libraries.
-extern "C" const char* __asan_default_options() { return "alloc_dealloc_mismatch=0"; }
-
-namespace {
-
-/// The allocation of this number, counted from now, fails; 0: none does.
-std::atomic<std::int64_t> fail_at{0};
-
-void* allocate(std::size_t n, std::size_t alignment) {
-  if (fail_at.load(std::memory_order_relaxed) > 0 &&
-      fail_at.fetch_sub(1, std::memory_order_relaxed) == 1)
-    throw std::bad_alloc();
-  void* p = alignment > __STDCPP_DEFAULT_NEW_ALIGNMENT__
-                ? std::aligned_alloc(alignment, (n + alignment - 1) / alignment * alignment)
-                : std::malloc(n == 0 ? 1 : n);
-  if (p == nullptr) throw std::bad_alloc();
-  return p;
-}
-
-}  // namespace
-
-// noinline: g++ would otherwise see malloc meet delete in one function, and warn.
-[[gnu::noinline]] void* operator new(std::size_t n) { return allocate(n, 0); }
-[[gnu::noinline]] void* operator new(std::size_t n, std::align_val_t a) {
-  return allocate(n, static_cast<std::size_t>(a));
-}
-[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
-  std::free(p);
-}
 
 namespace {
 

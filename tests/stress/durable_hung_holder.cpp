@@ -27,6 +27,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/processes.hpp"
 #include "support/stress.hpp"
 
 namespace {
@@ -36,27 +37,6 @@ using Stream = microbatch::sqlite::DurableStream<int>;
 
 constexpr int items = 50;
 constexpr int window_size = 10;
-
-template <class F>
-pid_t in_child(F f) {
-  const pid_t child = fork();
-  if (child != 0) return child;
-  int answer = 1;
-  try {
-    f();
-    answer = 0;
-  } catch (const std::exception& error) {
-    fmt::print("  FORBIDDEN: {}\n", error.what());
-    std::fflush(stdout);
-  }
-  _exit(answer);
-}
-
-bool ended_well(pid_t child) {
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
 
 void append(const std::string& path) {
   auto file = std::make_shared<microbatch::sqlite::Database>(path);
@@ -108,15 +88,15 @@ int effects(const std::string& path, const char* what) {
 }
 
 bool round_is_fine(const std::string& path, int stop_in) {
-  bool fine = ended_well(in_child([&] { append(path); }));
-  const pid_t hung = in_child([&] { consume(path, stop_in); });
+  bool fine = stress::ended_well(stress::in_child([&] { append(path); }));
+  const pid_t hung = stress::in_child([&] { consume(path, stop_in); });
   int status = 0;
   waitpid(hung, &status, WUNTRACED);
   fine = WIFSTOPPED(status) && fine;
-  fine = ended_well(in_child([&] { consume(path, 0); })) && fine;
+  fine = stress::ended_well(stress::in_child([&] { consume(path, 0); })) && fine;
   const int before = effects(path, "*");
   kill(hung, SIGCONT);
-  fine = ended_well(hung) && fine;
+  fine = stress::ended_well(hung) && fine;
   const int after = effects(path, "*");
   const int distinct = effects(path, "DISTINCT item");
   if (fine && before == items && after == items && distinct == items) return true;

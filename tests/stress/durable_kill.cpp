@@ -15,7 +15,6 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -35,6 +34,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/processes.hpp"
 #include "support/stress.hpp"
 
 namespace {
@@ -176,13 +176,6 @@ pid_t start(const std::string& folder, const std::string& role) {
   return child;
 }
 
-/// True if it ended well by itself.
-bool join(pid_t child) {
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
 /// What took effect, as the file has it. Each round reads what the round before has not.
 class Effects {
  public:
@@ -259,11 +252,7 @@ int supervise() {
   char name[] = "/tmp/microbatch-kill-XXXXXX";
   if (mkdtemp(name) == nullptr) return 2;
   const std::string folder = name;
-  const char* given = std::getenv("MICROBATCH_SEED");
-  const std::uint64_t seed =
-      given != nullptr
-          ? std::strtoull(given, nullptr, 10)
-          : static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+  const std::uint64_t seed = stress::seed();
   const std::size_t rounds = stress::scaled(30) - 1;
   fmt::print("durable_kill: {} rounds, seed {}\n", rounds, seed);
   microbatch::detail::SplitMix random(seed);
@@ -289,13 +278,13 @@ int supervise() {
       }
     books.stop = true;
     for (std::size_t i = 0; i < children.size(); ++i) {
-      const bool well = join(children[i]);
+      const bool well = stress::ended_well(children[i]);
       if (!well && (victims >> i & 1U) == 0) {
         fmt::print("  FORBIDDEN: a process that nobody killed has failed\n");
         ++wrong;
       }
     }
-    if (!join(start(folder, "drain"))) {
+    if (!stress::ended_well(start(folder, "drain"))) {
       fmt::print("  FORBIDDEN: the file cannot be drained\n");
       ++wrong;
     }

@@ -148,11 +148,7 @@ int main() {
   if (mkdtemp(name) == nullptr) return 2;
   const std::string folder = name;
   const std::string path = folder + "/cut.db";
-  const char* given = std::getenv("MICROBATCH_SEED");
-  const std::uint64_t seed =
-      given != nullptr
-          ? std::strtoull(given, nullptr, 10)
-          : static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+  const std::uint64_t seed = stress::seed();
   const std::size_t cuts = stress::scaled(200) - 1;
   fmt::print("durable_power_cut: {} cuts, seed {}\n", cuts, seed);
   microbatch::detail::SplitMix random(seed);

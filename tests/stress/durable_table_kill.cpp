@@ -11,7 +11,6 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -31,6 +30,7 @@
 #include <thread>
 #include <utility>
 
+#include "support/processes.hpp"
 #include "support/stress.hpp"
 
 namespace {
@@ -74,27 +74,6 @@ struct Pipeline {
   microbatch::sqlite::DurableStream<std::uint32_t> events;
   microbatch::sqlite::Table<std::uint32_t, std::uint64_t> counts;
 };
-
-template <class F>
-pid_t in_child(F f) {
-  const pid_t child = fork();
-  if (child != 0) return child;
-  int answer = 1;
-  try {
-    f();
-    answer = 0;
-  } catch (const std::exception& error) {
-    fmt::print("  FORBIDDEN: a process fails: {}\n", error.what());
-    std::fflush(stdout);
-  }
-  _exit(answer);
-}
-
-bool join(pid_t child) {
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
 
 /// What another program sees in one snapshot: the sum over the table, and the items delivered.
 class Watcher {
@@ -148,29 +127,25 @@ int main() {
   if (mkdtemp(name) == nullptr) return 2;
   const std::string folder = name;
   const std::string path = folder + "/state.db";
-  const char* given = std::getenv("MICROBATCH_SEED");
-  const std::uint64_t seed =
-      given != nullptr
-          ? std::strtoull(given, nullptr, 10)
-          : static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+  const std::uint64_t seed = stress::seed();
   const std::size_t rounds = stress::scaled(20) - 1;
   fmt::print("durable_table_kill: {} rounds, seed {}\n", rounds, seed);
   std::fflush(stdout);
   microbatch::detail::SplitMix random(seed);
   (void)books();
   // Children alone open the file: a process that forks must not have it open.
-  int wrong = join(in_child([&] { Pipeline made(path); })) ? 0 : 1;
+  int wrong = stress::ended_well(stress::in_child([&] { Pipeline made(path); })) ? 0 : 1;
 
   std::uint64_t kills = 0;
   for (std::size_t round = 0; round < rounds && wrong == 0; ++round) {
     books().stop = false;
-    const pid_t producer = in_child([&] { produce(path); });
-    const pid_t consumer = in_child([&] {
+    const pid_t producer = stress::in_child([&] { produce(path); });
+    const pid_t consumer = stress::in_child([&] {
       Pipeline pipeline(path);
       auto running = pipeline.consume();
       while (!books().stop) std::this_thread::sleep_for(1ms);
     });
-    const pid_t watcher = in_child([&] {
+    const pid_t watcher = stress::in_child([&] {
       Watcher look(path);
       while (!books().stop) {
         const auto [counted, delivered] = look.look();
@@ -186,10 +161,10 @@ int main() {
     const bool kill_producer = random() < 0.3;
     if (kill_producer) kill(producer, SIGKILL);
     books().stop = true;
-    (void)join(consumer);
-    if (!join(producer) && !kill_producer) ++wrong;
-    if (!join(watcher)) ++wrong;
-    const bool drained = join(in_child([&] {
+    (void)stress::ended_well(consumer);
+    if (!stress::ended_well(producer) && !kill_producer) ++wrong;
+    if (!stress::ended_well(watcher)) ++wrong;
+    const bool drained = stress::ended_well(stress::in_child([&] {
       Pipeline pipeline(path);
       auto running = pipeline.consume();
       running.flush();

@@ -30,6 +30,12 @@ inline std::size_t scaled(std::size_t n) {
   return static_cast<std::size_t>(static_cast<double>(n) * factor) + 1;
 }
 
+/// MICROBATCH_SEED in the environment; without it, another one each time. To be printed.
+inline std::uint64_t seed() {
+  if (const char* text = std::getenv("MICROBATCH_SEED")) return std::strtoull(text, nullptr, 10);
+  return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+}
+
 /// Runs body(0) to body(n - 1), each on a thread of its own, and joins them at its end.
 class Threads {
  public:
