@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# count.sh PROGRAM WAY MOST: requires that an append by this WAY takes at most so many instructions, refills included.
+# count.sh PROGRAM WAY MOST: requires that an append, or a step, by this WAY takes at most so many instructions, refills
+# included.
 # An instruction count does not depend on the machine's mood, as a time would.
 set -euo pipefail
 program=$1 way=$2 most=$3
@@ -12,5 +13,5 @@ instructions() {
 few=$(instructions 10240)
 many=$(instructions 30720)
 each=$(((many - few + 10240) / 20480))
-echo "$way: $each instructions per item, at most $most allowed"
+echo "$way: $each instructions each, at most $most allowed"
 ((each > 0 && each <= most))
