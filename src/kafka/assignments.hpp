@@ -23,6 +23,7 @@ struct Assignment {
   std::uint32_t id = 0;
   std::string topic{};
   std::int32_t partition = 0;
+  bool waits = false;  ///< where it begins is not known yet (the source's thread alone)
 
   std::int64_t position = -1;  ///< behind the last record that was appended
   std::int64_t settled = -1;   ///< everything below it has ended

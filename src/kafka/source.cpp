@@ -115,6 +115,7 @@ void Source::Impl::read(Feed<Record>& feed, const std::stop_token& stop) {
       poll(0);  // the group hears of us; records may come that were on their way
     }
     commit_now_and_then();
+    begin_waiting();
     wait_no_longer();
     client_->check_refused();
   }
@@ -149,7 +150,8 @@ void Source::Impl::take(const rd_kafka_message_t& message) {
     last_ = assignments_.find(rd_kafka_topic_name(message.rkt), message.partition);
     last_topic_ = message.rkt;
   }
-  if (last_ == nullptr) return;  // of a partition that has gone: its next owner reads it
+  // Of a partition that has gone, its next owner reads it; and one that waits has not begun.
+  if (last_ == nullptr || last_->waits) return;
   if (last_->position < 0) {
     std::lock_guard lock(assignments_.mutex);
     last_->begin(message.offset);  // before commit() can hear of it
@@ -186,7 +188,7 @@ void Source::Impl::take_end(const rd_kafka_message_t& message) {
   {
     std::lock_guard lock(assignments_.mutex);
     auto* assignment = assignments_.find(rd_kafka_topic_name(message.rkt), message.partition);
-    if (assignment == nullptr || assignment->position >= 0) return;
+    if (assignment == nullptr || assignment->waits || assignment->position >= 0) return;
     assignment->begin(message.offset);
     id = assignment->id;
   }

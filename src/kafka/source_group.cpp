@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "group_offsets.hpp"
 #include "source_impl.hpp"
 
 namespace microbatch::inline v0_1::kafka {
@@ -16,6 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto request_time = 5s;  // for an answer of the group's coordinator
+constexpr auto look_time = 100ms;  // between looks whether a transaction has ended
 
 std::span<rd_kafka_topic_partition_t> each(rd_kafka_topic_partition_list_t& list) {
   return {list.elems, static_cast<std::size_t>(list.cnt)};
@@ -59,15 +61,22 @@ void Source::Impl::on_rebalance(rd_kafka_t* consumer, rd_kafka_resp_err_t code,
 void Source::Impl::assign(rd_kafka_topic_partition_list_t& partitions) {
   rebalances_.fetch_add(1, std::memory_order_relaxed);
   client_->tell("kafka::Source: assigned" + names(partitions));
-  if (options_.start_at) find_start(partitions);
+  if (transactional_ || options_.start_at) find_start(partitions);
   last_ = nullptr;
   rejoining_ = false;
   next_commit_ = microbatch::detail::later(steady_clock().now(), options_.commit_interval);
   std::vector<std::uint32_t> ids;
   {
     std::lock_guard lock(assignments_.mutex);
-    for (const auto& partition : each(partitions))
-      ids.push_back(assignments_.add(partition.topic, partition.partition).id);
+    for (auto& partition : each(partitions)) {
+      auto& made = assignments_.add(partition.topic, partition.partition);
+      ids.push_back(made.id);
+      made.waits = partition.err != RD_KAFKA_RESP_ERR_NO_ERROR;
+      if (!made.waits) continue;
+      next_look_ = microbatch::detail::later(steady_clock().now(), look_time);
+      partition.offset = RD_KAFKA_OFFSET_END;  // to be there, with little to read
+      partition.err = RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
   }
   // Windows by event time must not be over before each partition's backlog has begun.
   for (const std::uint32_t id : ids) feed_->mark_awaited(id);
@@ -75,22 +84,60 @@ void Source::Impl::assign(rd_kafka_topic_partition_list_t& partitions) {
 }
 
 void Source::Impl::find_start(rd_kafka_topic_partition_list_t& partitions) {
-  rd_kafka_t* const consumer = client_->get();
-  const auto within = detail::milliseconds(request_time);
-  auto code = rd_kafka_committed(consumer, &partitions, within);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) client_->fail(code, "the group's committed offsets");
+  const std::string group = *options_.properties.get("group.id");
+  const auto code = detail::find_committed(client_->get(), group.c_str(), partitions, request_time);
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    client_->tell(client_->describe(code, "the group's committed offsets"));
+    for (auto& partition : each(partitions)) partition.err = code;
+  } else if (options_.start_at) {
+    find_start_time(partitions);
+  }
+}
+
+void Source::Impl::find_start_time(rd_kafka_topic_partition_list_t& partitions) {
   const auto wanted = detail::make_list(partitions.cnt);
   for (const auto& partition : each(partitions)) {
-    if (partition.offset >= 0) continue;
+    if (partition.offset >= 0 || partition.err != RD_KAFKA_RESP_ERR_NO_ERROR) continue;
     rd_kafka_topic_partition_list_add(wanted.get(), partition.topic, partition.partition)->offset =
         options_.start_at->time_since_epoch().count();
   }
   if (wanted->cnt == 0) return;
-  code = rd_kafka_offsets_for_times(consumer, wanted.get(), within);
+  const auto code =
+      rd_kafka_offsets_for_times(client_->get(), wanted.get(), detail::milliseconds(request_time));
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) client_->fail(code, "SourceOptions.start_at");
   for (const auto& found : each(*wanted))
     rd_kafka_topic_partition_list_find(&partitions, found.topic, found.partition)->offset =
         found.offset >= 0 ? found.offset : RD_KAFKA_OFFSET_END;
+}
+
+void Source::Impl::begin_waiting() {
+  if (steady_clock().now() < next_look_) return;
+  next_look_ = never;
+  const auto list = detail::make_list(1);
+  {
+    std::lock_guard lock(assignments_.mutex);
+    for (const auto& assignment : assignments_.all())
+      if (assignment->waits)
+        rd_kafka_topic_partition_list_add(list.get(), assignment->topic.c_str(),
+                                          assignment->partition);
+  }
+  if (list->cnt == 0) return;
+  find_start(*list);
+  for (const auto& partition : each(*list)) {
+    auto code = partition.err;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      const detail::Topic topic(rd_kafka_topic_new(client_->get(), partition.topic, nullptr));
+      // An offset that is none stands for auto.offset.reset here.
+      code = rd_kafka_seek(topic.get(), partition.partition, partition.offset,
+                           detail::milliseconds(request_time));
+    }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      std::lock_guard lock(assignments_.mutex);
+      assignments_.find(partition.topic, partition.partition)->waits = false;
+    } else {
+      next_look_ = microbatch::detail::later(steady_clock().now(), look_time);
+    }
+  }
 }
 
 void Source::Impl::revoke(rd_kafka_topic_partition_list_t& partitions) {

@@ -61,8 +61,12 @@ class Source::Impl {
                         rd_kafka_topic_partition_list_t* offsets, void* opaque);
   void assign(rd_kafka_topic_partition_list_t& partitions);
   void revoke(rd_kafka_topic_partition_list_t& partitions);
-  /// Where the group has committed nothing: the offsets of options_.start_at.
+  /// Sets the offset where each partition begins; err where that cannot be said yet.
   void find_start(rd_kafka_topic_partition_list_t& partitions);
+  /// Where the group has committed nothing: the offsets of options_.start_at.
+  void find_start_time(rd_kafka_topic_partition_list_t& partitions);
+  /// Looks now and then where the partitions that wait begin.
+  void begin_waiting();
 
   /// What has ended since the broker was told last.
   [[nodiscard]] detail::PartitionList take_commits();
@@ -80,6 +84,7 @@ class Source::Impl {
   TimePoint full_since_ = never;
   TimePoint next_commit_{};
   TimePoint awaited_until_ = never;  // the first records of what was assigned
+  TimePoint next_look_ = never;      // while a partition waits
   bool paused_ = false;
   bool closing_ = false;
   /// Between giving partitions away and hearing what is left: a commit that crosses the group's new

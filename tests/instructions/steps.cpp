@@ -19,9 +19,10 @@ int main(int, char** argv) {
   Stream<std::uint32_t> stream({.capacity = capacity});
   auto producer = stream.producer();
   // The emitter looks at every item, once.
-  Engine engine(stream,
-                any_of(CountWindow{capacity}, PredicateWindow{[](std::uint32_t i) { return i != 0; }}),
-                [](std::span<const std::uint32_t>) { std::abort(); });
+  Engine engine(
+      stream,
+      any_of(CountWindow{capacity}, PredicateWindow{[](std::uint32_t i) { return i != 0; }}),
+      [](std::span<const std::uint32_t>) { std::abort(); });
   (void)producer.append_range(std::vector<std::uint32_t>(pending));
   (void)engine.step(steady_clock().now());
   for (std::size_t i = 0; i < steps; ++i) {
