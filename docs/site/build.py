@@ -20,9 +20,9 @@ NAVIGATION = {
     "Begin": ["README.md", "docs/quick-start.md", "docs/installing.md", "docs/how-to.md", "docs/faq.md"],
     "Understand": ["docs/concepts.md", "docs/delivery-guarantees.md", "docs/durable.md"],
     "Connect": ["docs/files.md", "docs/kafka.md", "docs/mqtt.md", "docs/mongodb.md", "docs/scaling.md"],
-    "Run": ["docs/operating.md", "docs/tuning.md", "docs/security.md"],
+    "Run": ["docs/operating.md", "docs/tuning.md", "docs/SECURITY.md"],
     "Compare": ["docs/performance.md", "docs/comparison.md", "docs/from-minibatch.md"],
-    "Look inside": ["docs/memory-model.md", "docs/testing.md", "docs/decisions/README.md", "docs/contributing.md", "CHANGELOG.md"],
+    "Look inside": ["docs/memory-model.md", "docs/testing.md", "docs/decisions/README.md", "docs/CONTRIBUTING.md", "CHANGELOG.md"],
 }
 LANGUAGES = {".hpp": "cpp", ".cpp": "cpp", ".sh": "bash", ".py": "python", ".cmake": "cmake", ".yml": "yaml", ".json": "json"}
 
