@@ -2,15 +2,17 @@
 //
 //   bench_compare [--quick] [--only SECTION] [--rounds N] [--json FILE] [--picture FILE.svg]
 //
-// SECTION: throughput, latency, processor, idle, memory. The rounds are interleaved: each round
+// SECTION: throughput, metrics, latency, processor, idle, memory. The rounds are interleaved: each round
 // runs every cell of every contender once, so that a machine that drifts hits all of them alike.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <iterator>
 #include <map>
 #include <span>
 #include <stdexcept>
@@ -27,6 +29,9 @@
 
 namespace contest {
 namespace {
+
+constexpr std::string_view sections[]{"throughput", "metrics", "latency",
+                                      "processor",  "idle",    "memory"};
 
 struct Options {
   bool quick = false;
@@ -60,10 +65,9 @@ Options parse(int argc, char** argv) {
       if (options.rounds < 1) throw std::invalid_argument("--rounds must be at least 1");
     } else if (name == "--only") {
       options.only = value();
-      if (options.only != "throughput" && options.only != "latency" &&
-          options.only != "processor" && options.only != "idle" && options.only != "memory")
-        throw std::invalid_argument(fmt::format(
-            "--only {}: expected throughput, latency, processor, idle or memory", options.only));
+      if (std::ranges::find(sections, options.only) == std::end(sections))
+        throw std::invalid_argument(
+            fmt::format("--only {}: expected one of {}", options.only, fmt::join(sections, ", ")));
     } else {
       throw std::invalid_argument(
           fmt::format("{}: expected --quick, --only, --rounds, --json or --picture", name));
@@ -78,6 +82,7 @@ class Run {
 
   Results& measure() {
     if (options_.wants("throughput")) throughputs();
+    if (options_.wants("metrics")) metrics();
     if (options_.wants("latency")) latency();
     if (options_.wants("processor")) processor();
     if (options_.wants("idle")) idles();
@@ -121,6 +126,32 @@ class Run {
       throughput_round<64>();
       throughput_round<256>();
     }
+  }
+
+  /// Small differences: many short rounds, and who begins takes turns.
+  void metrics() {
+    const int rounds = options_.rounds_or(options_.quick ? 5 : 41);
+    for (int round = 0; round < rounds; ++round) {
+      progress(fmt::format("the histograms' cost, round {} of {}", round + 1, rounds));
+      for (const std::size_t producers : std::span(producer_counts).first<3>()) {
+        const auto plain = [&] { metrics_of(Contender<ThroughProducer>{}, producers); };
+        const auto measured = [&] { metrics_of(Contender<Measured>{}, producers); };
+        if (round % 2 == 0) plain();
+        measured();
+        if (round % 2 == 1) plain();
+      }
+    }
+  }
+  template <class C>
+  void metrics_of(C, std::size_t producers) {
+    const Setup setup;
+    auto& items = items_[fmt::format("metrics {}", producers)];  // the same for both
+    if (items == 0) items = items_for<C, 8>(setup, producers, 0.1);
+    const double began = processor_ms();
+    results_.add({"metrics", C::name(), producers}, throughput<C, 8>(setup, producers, items),
+                 "items/s");
+    results_.add({"metrics, processor", C::name(), producers},
+                 static_cast<double>(items) * 1e3 / (processor_ms() - began), "items/s");
   }
 
   void latency() {

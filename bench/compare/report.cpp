@@ -89,6 +89,16 @@ void print_table(const Results& results) {
   for (const std::size_t window : wide_windows) by_window(window);
   if (results.of({"throughput", "microbatch", 2, 8, 16'384}))
     print_block(results, "M items/s by window", wide, true);
+  for (const char* metric : {"metrics", "metrics, processor"}) {
+    std::vector<Column> columns;
+    for (const std::size_t producers : producer_counts)
+      if (results.of({metric, "microbatch", producers}))
+        columns.push_back({fmt::format("{} producer{}", producers, producers == 1 ? "" : "s"),
+                           {metric, "", producers},
+                           1e6});
+    print_block(results, metric == std::string("metrics") ? "M items/s" : "M items/processor s",
+                columns, true);
+  }
   std::vector<Column> hand_off;
   std::vector<Column> append;
   std::vector<Column> rest;
@@ -204,6 +214,12 @@ void print_figures(const Results& results) {
       figures.at_least(1, cell, figures.others(), "throughput");
       figures.at_least(0.5, cell, {"microbatch"}, "throughput", "microbatch-stream");
     }
+  }
+  for (const std::size_t producers : producer_counts) {
+    figures.at_least(0.98, {"metrics", "", producers}, {"microbatch"},
+                     "throughput with histograms", "microbatch-measured");
+    figures.at_least(0.98, {"metrics, processor", "", producers}, {"microbatch"},
+                     "items per processor time with histograms", "microbatch-measured");
   }
   for (const std::size_t window : wide_windows) {
     Cell wide{"throughput", "microbatch", 2, 8, window};

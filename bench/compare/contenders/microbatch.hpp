@@ -8,18 +8,21 @@
 
 namespace contest {
 
-/// Ours, through a Producer per thread, or through the stream itself.
-template <class I, class Callback, bool ThroughProducer>
+/// Ours, through a Producer per thread, or through the stream itself; with its histograms or not.
+template <class I, class Callback, bool ThroughProducer, bool Measured = false>
 class Microbatch {
  public:
-  static constexpr const char* name = ThroughProducer ? "microbatch" : "microbatch-stream";
+  static constexpr const char* name = Measured          ? "microbatch-measured"
+                                      : ThroughProducer ? "microbatch"
+                                                        : "microbatch-stream";
   static constexpr bool spins = false;
 
   Microbatch(const Setup& setup, Callback& callback)
       : stream_({.capacity = setup.room}),
         consumer_(
             microbatch::streaming(stream_, microbatch::CountWindow{setup.window},
-                                  [&callback](std::span<const I> window) { callback(window); })) {}
+                                  [&callback](std::span<const I> window) { callback(window); },
+                                  {.histograms = Measured})) {}
 
   auto producer() {
     if constexpr (ThroughProducer)
@@ -43,5 +46,7 @@ template <class I, class Callback>
 using ThroughProducer = Microbatch<I, Callback, true>;
 template <class I, class Callback>
 using ThroughStream = Microbatch<I, Callback, false>;
+template <class I, class Callback>
+using Measured = Microbatch<I, Callback, true, true>;
 
 }  // namespace contest
