@@ -168,7 +168,7 @@ class Producer : public detail::Appends<T, Producer<T>> {
     return *this;
   }
   ~Producer() {
-    if (lane_ != nullptr) core_->release_lane(lane_);
+    if (core_ != nullptr) core_->release_lane(lane_);  // moved-from: neither is there
   }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <thread>
 #include <vector>
@@ -11,6 +12,53 @@
 using namespace microbatch;
 using namespace std::chrono_literals;
 using detail::HistogramScale;
+
+namespace {
+
+/// Counts how often somebody looks.
+class CountedClock final : public Clock {
+ public:
+  [[nodiscard]] TimePoint now() const noexcept override {
+    ++looks_;
+    return time_.now();
+  }
+  void subscribe(const void* key, std::function<void()> moved) override {
+    time_.subscribe(key, std::move(moved));
+  }
+  void unsubscribe(const void* key) noexcept override { time_.unsubscribe(key); }
+  [[nodiscard]] bool runs_by_itself() const noexcept override { return false; }
+  [[nodiscard]] int looks() const noexcept { return looks_; }
+
+ private:
+  testing::ManualClock time_;
+  mutable int looks_ = 0;
+};
+
+/// How often a stream looks at the clock for five windows of so many items.
+int looks_for_five_windows(int items, bool histograms) {
+  CountedClock clock;
+  Stream<int> stream({.clock = clock});
+  int windows = 0;
+  Engine<int> engine(stream, CountWindow{static_cast<std::size_t>(items)},
+                     [&](Window<int>&) { ++windows; }, {.histograms = histograms});
+  const int before = clock.looks();
+  for (int i = 0; i < 5 * items; ++i) REQUIRE(stream.append(i) == AppendResult::accepted);
+  engine.step(clock.now());
+  const int looks = clock.looks() - before;
+  REQUIRE(windows == 5);
+  engine.close();
+  engine.step(clock.now());
+  return looks;
+}
+
+}  // namespace
+
+TEST_CASE("histograms look at the clock twice a window, and never for an item", "[metrics]") {
+  const int without = looks_for_five_windows(10, false);
+  CHECK(looks_for_five_windows(10, true) == without + 2 * 5);
+  CHECK(looks_for_five_windows(1000, true) == without + 2 * 5);
+  CHECK(looks_for_five_windows(1000, false) == without);
+}
 
 TEST_CASE("a histogram's buckets cover every value once, at most 1/32 wide", "[metrics]") {
   std::uint64_t below = 0;
