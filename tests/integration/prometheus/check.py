@@ -66,9 +66,14 @@ with tempfile.TemporaryDirectory() as folder:
     scraped = f"http://127.0.0.1:{metrics_port}/metrics"
     run("promtool", "check", "metrics", input=get(scraped))
 
-    began = time.monotonic()
-    get(scraped)
-    print(f"a scrape under load took {1000 * (time.monotonic() - began):.1f} ms")
+    times = []
+    for _ in range(21):
+        began = time.monotonic()
+        get(scraped)
+        times.append(1000 * (time.monotonic() - began))
+    times.sort()
+    print(f"a scrape under load took {times[0]:.1f} to {times[-1]:.1f} ms, in the middle {times[10]:.1f}")
+    expect(times[0] < 5, "a scrape under load takes less than 5 ms, where the machine lets it")
 
     config = pathlib.Path(folder) / "prometheus.yml"
     config.write_text(

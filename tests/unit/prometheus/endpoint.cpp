@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <microbatch/prometheus/endpoint.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
@@ -40,6 +42,12 @@ class Client {
     const std::string request =
         fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", path);
     (void)!::write(socket_, request.data(), request.size());
+  }
+  /// Bytes that have come and have not been read.
+  [[nodiscard]] int waiting() const {
+    int bytes = 0;
+    ::ioctl(socket_, FIONREAD, &bytes);
+    return bytes;
   }
   [[nodiscard]] std::string answer() {
     std::string text;
@@ -148,6 +156,30 @@ TEST_CASE("the pipeline runs on beside readers that are silent, and scrapes duri
   while (scrapes < 2) std::this_thread::yield();
   done = true;
   CHECK(delivered == 20 * 5000);
+}
+
+TEST_CASE("a reader that never reads a large answer holds up one thread, and no stream",
+          "[prometheus]") {
+  Metrics metrics({.max_series = 2000});
+  std::vector<Metrics::Gauge> gauges;  // 10 MB of text: more than a socket takes
+  for (int i = 0; i < 1000; ++i)
+    gauges.push_back(metrics.gauge("big", "", {{"i", std::to_string(i) + std::string(10'000, 'x')}},
+                                   [] { return 1.0; }));
+  const PrometheusEndpoint endpoint(metrics, {.port = 0, .threads = 2});
+  Client slow(endpoint.port());
+  slow.ask("/metrics");
+  while (slow.waiting() == 0) std::this_thread::yield();  // its answer has begun
+
+  Stream<int> stream({.name = "s"});
+  auto consumer = streaming(stream, CountWindow{64}, [](Window<int>&) {}, {.histograms = true});
+  REQUIRE(metrics.watch(consumer));
+  for (int i = 0; i < 5000; ++i) REQUIRE(stream.append(i) == AppendResult::accepted);
+  const auto began = std::chrono::steady_clock::now();
+  const std::string text = get(endpoint.port());  // by the other thread
+  CHECK(std::chrono::steady_clock::now() - began < 4s);  // the slow one is given up after 5 s
+  CHECK(text.find("microbatch_items_accepted_total{stream=\"s\"} 5000") != std::string::npos);
+  CHECK(consumer.close().delivered == 5000);
+  CHECK(slow.waiting() < 9'000'000);
 }
 
 TEST_CASE("prometheus-cpp's own exposers take the metrics as a Collectable", "[prometheus]") {
