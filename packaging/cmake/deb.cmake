@@ -2,7 +2,8 @@
 # component adds.
 
 set(CPACK_PACKAGE_NAME libmicrobatch-dev)
-set(CPACK_PACKAGE_CONTACT "the microbatch authors <microbatch@localhost>")
+# Whoever hands them out says who answers for them; nobody is invented here.
+set(CPACK_PACKAGE_CONTACT "microbatch developers" CACHE STRING "Maintainer that Debian packages name: NAME <ADDRESS>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION} (C++20)")
 set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
 set(CPACK_PACKAGING_INSTALL_PREFIX ${CMAKE_INSTALL_PREFIX})

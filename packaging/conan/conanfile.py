@@ -15,13 +15,16 @@ class Microbatch(ConanFile):
     topics = ("batching", "streams", "queue", "windows")
     package_type = "library"
     settings = "os", "arch", "compiler", "build_type"
-    options = {"shared": [True, False], "sqlite": [True, False], "prometheus": [True, False]}
-    default_options = {"shared": False, "sqlite": False, "prometheus": False}
-    # What each component needs, and which part of that it links to. The others are not to be had by Conan yet.
+    # What each component needs, and which part of that it links to.
     components = {
         "sqlite": ("sqlite3/[>=3.37 <4]", "sqlite3::sqlite3"),
         "prometheus": ("prometheus-cpp/[>=1.1 <2]", "prometheus-cpp::prometheus-cpp-pull"),
+        "kafka": ("librdkafka/[>=1.9 <3]", "librdkafka::rdkafka"),
+        "mqtt": ("paho-mqtt-c/[>=1.3.9 <2]", "paho-mqtt-c::_paho-mqtt-c"),
+        "mongodb": ("mongo-c-driver/[>=1.17 <2]", "mongo-c-driver::mongoc"),
     }
+    options = {"shared": [True, False]} | dict.fromkeys(components, [True, False])
+    default_options = dict.fromkeys(options, False)
 
     @property
     def _root(self):
