@@ -42,9 +42,8 @@ connector() {
 case ${1:-} in
   operators)
     shift
-    names=(keyed_windows event_time memory_per_key)
-    build "${names[@]/#/bench_operators_}"
-    for name in "${names[@]}"; do "$programs/operators/bench_operators_$name" "$@"; done
+    build bench_operators
+    exec "$programs/operators/bench_operators" "$@"
     ;;
   durable)
     shift

@@ -1,7 +1,7 @@
-// How much memory does a key take beyond itself and its items, with a million keys of one item
-// each? And what does a window cost that closes while a million keys are not in it?
+// With an item of each of many keys pending: the memory beyond the keys and the items. And the
+// processor time of a window that closes beside so many keys that are not in it.
 
-#include <benchmark/benchmark.h>
+#include <fmt/format.h>
 #include <malloc.h>
 
 #include <chrono>
@@ -10,11 +10,12 @@
 #include <microbatch/microbatch.hpp>
 #include <microbatch/testing/manual_clock.hpp>
 
+#include "comparison.hpp"
+
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::int64_t keys = 1'000'000;
+using namespace microbatch;
 
 struct Item {
   std::uint64_t key;
@@ -25,63 +26,65 @@ struct When {
     return std::chrono::seconds(item.second);
   }
 };
+constexpr EventTimeOptions rules{.allowed_lateness = 24h};
 
 double heap() {
   const auto info = mallinfo2();
   return static_cast<double>(info.uordblks + info.hblkhd);
 }
 
-/// With all the keys' items pending: bytes per key, without the key and the item.
+struct Result {
+  double bytes;    // per key
+  double closing;  // ns per window
+};
+
+/// A key's window of its own closes with its n-th item, which is of that second.
 template <class E>
-void measure(benchmark::State& state, E emitter) {
-  for (auto _ : state) {
-    microbatch::testing::ManualClock clock;
-    microbatch::Stream<Item> stream({.capacity = std::size_t{1} << 21, .clock = clock});
-    std::uint64_t windows = 0;
-    microbatch::Engine<Item> engine(stream, std::move(emitter),
-                                    [&](microbatch::Window<Item>&) { ++windows; });
-    const double before = heap();
-    {
-      auto producer = stream.producer();
-      for (std::uint64_t key = 0; key < keys; ++key) {
-        producer.append(Item{key, 1});
-        if (key % 1024 == 0) engine.step(clock.now());
-      }
-    }
-    engine.step(clock.now());
-    state.counters["bytes_per_key"] =
-        (heap() - before) / static_cast<double>(keys) - sizeof(std::uint64_t) - sizeof(Item);
-
-    // One key more, whose window closes: nothing is done for the others.
-    const auto start = std::chrono::steady_clock::now();
-    constexpr int closings = 1000;
-    auto producer = stream.producer();
-    for (int i = 0; i < closings; ++i) {
-      for (int k = 0; k < 2; ++k) producer.append(Item{keys + 1, 1});
-      engine.step(clock.now());
-    }
-    const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
-    state.counters["ns_per_closing"] = took.count() / closings;
-    state.counters["windows"] = static_cast<double>(windows);
-    (void)engine.stop();
+Result measure(std::size_t keys, const E& emitter, std::uint64_t second, int n) {
+  testing::ManualClock clock;
+  Stream<Item> stream({.capacity = std::size_t{1} << 21, .clock = clock});
+  std::uint64_t windows = 0;
+  Engine<Item> engine(stream, by_key(&Item::key, emitter), [&](Window<Item>&) { ++windows; });
+  const double before = heap();
+  auto producer = stream.producer();
+  for (std::uint64_t key = 0; key < keys; ++key) {
+    producer.append(Item{key, 100'000});
+    if (key % 1024 == 0) engine.step(clock.now());
   }
+  engine.step(clock.now());
+  const double bytes = (heap() - before) / static_cast<double>(keys);
+
+  constexpr int closings = 2000;
+  const double start = bench::seconds_of(CLOCK_THREAD_CPUTIME_ID);
+  for (int i = 0; i < closings; ++i) {
+    for (int k = 0; k < n; ++k) producer.append(Item{keys + 1, second});
+    engine.step(clock.now());
+  }
+  const double took = bench::seconds_of(CLOCK_THREAD_CPUTIME_ID) - start;
+  bench::check(windows == closings);
+  (void)engine.stop();
+  return {bytes - sizeof(std::uint64_t) - sizeof(Item), took * 1e9 / closings};
 }
 
-void count_windows(benchmark::State& state) {
-  measure(state, microbatch::by_key(&Item::key, microbatch::CountWindow{2}));
+template <class E>
+void row(const char* name, std::size_t keys, const E& emitter, std::uint64_t second, int n) {
+  const Result few = measure(keys / 1000, emitter, second, n);
+  const Result many = measure(keys, emitter, second, n);
+  fmt::print("{:<34}{:>12.0f}{:>16.0f}{:>16.0f}\n", name, many.bytes, few.closing, many.closing);
 }
-void count_or_age_windows(benchmark::State& state) {
-  using namespace microbatch;
-  measure(state, microbatch::by_key(&Item::key, any_of(CountWindow{2}, MaxAgeWindow{1min})));
-}
-void tumbling_windows(benchmark::State& state) {
-  measure(state, microbatch::by_key(&Item::key, microbatch::TumblingWindow{1min, When{}}));
-}
-
-BENCHMARK(count_windows)->Iterations(1)->Unit(benchmark::kMillisecond);
-BENCHMARK(count_or_age_windows)->Iterations(1)->Unit(benchmark::kMillisecond);
-BENCHMARK(tumbling_windows)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 
-BENCHMARK_MAIN();
+void bench::memory_per_key(std::size_t keys) {
+  fmt::print(
+      "\n{} keys with an item each: bytes per key beyond the key and the item; ns for a\n"
+      "window that closes beside a thousandth of them, and beside all of them\n",
+      keys);
+  fmt::print("{:<34}{:>12}{:>16}{:>16}\n", "by_key(key, ...)", "bytes", "beside few", "beside all");
+  row("CountWindow", keys, CountWindow{2}, 100'000, 2);
+  row("any_of(CountWindow, MaxAgeWindow)", keys, any_of(CountWindow{2}, MaxAgeWindow{1min}),
+      100'000, 2);
+  row("TumblingWindow", keys, TumblingWindow{1min, When{}, rules}, 99'000, 1);
+  row("HoppingWindow", keys, HoppingWindow{1min, 10s, When{}, rules}, 99'000, 1);
+  row("SessionWindow", keys, SessionWindow{1min, When{}, rules}, 99'000, 1);
+}
