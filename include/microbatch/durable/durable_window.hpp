@@ -50,6 +50,14 @@ class DurableWindow {
   [[nodiscard]] TimePoint closed_at() const noexcept { return window_->closed_at(); }
   [[nodiscard]] TimePoint oldest_at() const noexcept { return window_->oldest_at(); }
   [[nodiscard]] const std::stop_token& stop_token() const noexcept { return window_->stop_token(); }
+  [[nodiscard]] const std::optional<EventBounds>& event_bounds() const noexcept {
+    return window_->event_bounds();
+  }
+  [[nodiscard]] bool has_key() const noexcept { return window_->has_key(); }
+  template <class K>
+  [[nodiscard]] const K& key() const {
+    return window_->template key<K>();
+  }
 
   /// This item failed, the others did not; see Window::reject.
   void reject(std::size_t i, std::exception_ptr error) {

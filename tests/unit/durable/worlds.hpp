@@ -6,10 +6,7 @@
 #include <microbatch/emitters/count_window.hpp>
 #include <microbatch/sqlite/durable_stream.hpp>
 
-#include <unistd.h>
-
 #include <chrono>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -18,27 +15,11 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/folder.hpp"
 
 namespace test {
 
 using namespace std::chrono_literals;
-
-/// A folder that goes with the test.
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "microbatch-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { std::filesystem::remove_all(path_); }
-  [[nodiscard]] std::string file(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 /// The stores that the same tests run on. open() is what a new process would do.
 struct MemoryWorld {
