@@ -121,26 +121,29 @@ class Backlog {
   }
 
   [[nodiscard]] BucketId open_bucket() {
-    if (!spare_.empty()) {
-      const BucketId id = spare_.back();
-      spare_.pop_back();
+    if (spare_ != none) {
+      const auto id = static_cast<BucketId>(spare_);
+      spare_ = std::exchange(gone[static_cast<std::size_t>(id)], 0);
       if (bucket(id).capacity() > small) --large_spares_;
-      gone[static_cast<std::size_t>(id)] = 0;
       return id;
     }
     buckets.emplace_back();
-    gone.push_back(0);
-    spare_.reserve(buckets.capacity());
+    try {
+      gone.push_back(0);
+    } catch (...) {
+      buckets.pop_back();
+      throw;
+    }
     return static_cast<BucketId>(buckets.size() - 1);
   }
-  void close_bucket(BucketId id) {
+  void close_bucket(BucketId id) noexcept {
     if (bucket(id).capacity() > small) {
       if (large_spares_ < most_large_spares)
         ++large_spares_;
       else
         bucket(id) = ItemBuffer<T>();
     }
-    spare_.push_back(id);
+    gone[static_cast<std::size_t>(id)] = std::exchange(spare_, static_cast<std::uint64_t>(id));
   }
 
   [[nodiscard]] ItemBuffer<T>& bucket(BucketId id) noexcept {
@@ -175,7 +178,7 @@ class Backlog {
 
   ItemBuffer<T> front;
   std::vector<ItemBuffer<T>> buckets;
-  std::vector<std::uint64_t> gone;  ///< by bucket: the position of its first item
+  std::vector<std::uint64_t> gone;  ///< by bucket: the position of its first item; see spare_
   std::size_t bucketed = 0;
   std::uint64_t first = 0;       ///< position of the front's first item
   std::uint64_t renumbered = 0;  ///< how often what stayed took new positions
@@ -189,6 +192,7 @@ class Backlog {
 
  private:
   // A closed bucket keeps its memory for the next one if that is little; a few, if it is much.
+  static constexpr std::uint64_t none = ~std::uint64_t{0};
   static constexpr std::size_t small = 16;
   static constexpr std::size_t most_large_spares = 4;
 
@@ -227,7 +231,7 @@ class Backlog {
 
   Lost lost_;
   FirstInLine fronts_;
-  std::vector<BucketId> spare_;
+  std::uint64_t spare_ = none;  // a closed bucket; `gone` tells the one that was closed before it
   std::size_t large_spares_ = 0;
   std::vector<bool> gone_;
   ItemBuffer<T> rest_;

@@ -131,7 +131,7 @@ class ItemBuffer {
     std::size_t size_wanted = std::bit_ceil(n);
     if (slots_) size_wanted = std::max(size_wanted, 2 * slots_->size());
     ItemBuffer grown;
-    grown.slots_ = std::make_unique<ItemSlots<T>>(size_wanted);
+    grown.slots_ = ItemSlots<T>::make(size_wanted);
     grown.take_all(*this, lost);
     swap(grown);
     return size() != old;

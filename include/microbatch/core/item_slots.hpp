@@ -48,9 +48,19 @@ template <class T>
 class ItemSlots {
  public:
   explicit ItemSlots(std::size_t n) : items_(static_cast<T*>(allocate(n))), size_(n) {}
+  /// On the heap; what is not padded stands in one block with its items.
+  [[nodiscard]] static std::unique_ptr<ItemSlots> make(std::size_t n) {
+    if (padded(n)) return std::make_unique<ItemSlots>(n);
+    auto* const block = static_cast<std::byte*>(::operator new(header() + n * sizeof(T)));
+    return std::unique_ptr<ItemSlots>(::new (static_cast<void*>(block))
+                                          ItemSlots(reinterpret_cast<T*>(block + header()), n));
+  }
+  static void operator delete(void* block) noexcept { ::operator delete(block); }
   ItemSlots(const ItemSlots&) = delete;
   ItemSlots& operator=(const ItemSlots&) = delete;
   ~ItemSlots() {
+    if (reinterpret_cast<std::byte*>(items_) == reinterpret_cast<std::byte*>(this) + header())
+      return;  // in the same block
     if (padded(size_))
       ::operator delete(items_, std::align_val_t{std::max(alignof(T), cache_line)});
     else
@@ -128,6 +138,11 @@ class ItemSlots {
   Column<AckState*> acks;
 
  private:
+  ItemSlots(T* items, std::size_t n) noexcept : items_(items), size_(n) {}
+  /// Bytes before the items that stand in one block with their slots.
+  [[nodiscard]] static constexpr std::size_t header() noexcept {
+    return (sizeof(ItemSlots) + alignof(T) - 1) / alignof(T) * alignof(T);
+  }
   /// What fits into a cache line is not padded to one: there may be a million such slots.
   [[nodiscard]] static constexpr bool padded(std::size_t n) noexcept {
     return n * sizeof(T) > cache_line || alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__;

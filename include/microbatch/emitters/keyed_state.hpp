@@ -6,7 +6,6 @@
 #include <deque>
 #include <exception>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -109,7 +108,7 @@ class KeyedState {
     [[no_unique_address]] std::conditional_t<has_state, E, None> emitter;
     TimePoint timer = never;  // the latest of its timers that counts
     BucketId bucket{};
-    std::int32_t missing = 0;  // items until it is to be asked
+    std::uint32_t missing : 27 = 0;  // items until it is to be asked
     bool alive : 1 = true;
     bool changed : 1 = false;  // to be asked
     bool ready : 1 = false;    // in line
@@ -163,7 +162,10 @@ class KeyedState {
   /// One more item of a key, whose emitter is asked when it wanted to be.
   BucketId take_one(std::uint32_t slot) {
     Key& key = keys_[slot];
-    if (--key.missing <= 0) change(slot);
+    if (key.missing > 1)
+      --key.missing;
+    else
+      change(slot);
     return key.bucket;
   }
   void change(std::uint32_t slot) {
@@ -206,8 +208,8 @@ class KeyedState {
     Key& key = keys_[slot];
     const std::size_t there = pending.size(key.bucket);
     const std::size_t missing = verdict.at_items > there ? verdict.at_items - there : 1;
-    key.missing = static_cast<std::int32_t>(
-        std::min<std::size_t>(missing, std::numeric_limits<std::int32_t>::max()));
+    constexpr std::uint32_t most = (1U << 27) - 1;  // beyond it, it is asked early
+    key.missing = static_cast<std::uint32_t>(std::min<std::size_t>(missing, most)) & most;
     if (verdict.at >= key.timer) return;
     key.timer = verdict.at;
     timers_.push_back({verdict.at, slot});

@@ -86,7 +86,12 @@ class PaneState {
       fire(pending);
     };
     for (; heed_marks(), to_.size() < pending.size();) {
-      to_.push_back(place(pending, to_.size(), now));
+      std::optional<EventTime> t = placing_.time_of(std::as_const(pending[to_.size()]));
+      if (here_ != nullptr && pending.marks().empty()) {
+        t = follow(pending, t, now);
+        if (to_.size() == pending.size()) break;
+      }
+      to_.push_back(place(pending, to_.size(), t, now));
       if (placing_.watermark.now() >= next_end_) {  // what follows meets another watermark
         route();
         fire(pending);
@@ -95,19 +100,44 @@ class PaneState {
     route();
   }
 
-  /// The bucket for an item, by the watermark that it meets; then it moves the watermark.
-  BucketId place(Pending<T>& pending, std::size_t i, TimePoint now) {
-    const T& item = std::as_const(pending[i]);
-    const std::optional<EventTime> t = placing_.time_of(item);
+  /// Items that go into the pane of the one before, and move the watermark past no window's end:
+  /// all in one go. `t` is the time of the first of them; returns that of the one behind them.
+  std::optional<EventTime> follow(Pending<T>& pending, std::optional<EventTime> t, TimePoint now) {
+    Pane<K>& pane = *here_;
+    const std::size_t first = to_.size();
+    const std::uint32_t partition = pending.origin(first).partition;
+    const EventTime begin = pane.bounds.begin;
+    const EventTime end =
+        std::min(pane.bounds.end, placing_.watermark.free_until(partition, next_end_));
+    EventTime newest = EventTime::min();
+    std::size_t i = first;
+    while (t && *t >= begin && *t < end && pending.origin(i).partition == partition) {
+      newest = std::max(newest, *t);
+      if constexpr (!std::same_as<KeyFn, Unkeyed>) to_.push_back(place_in(pending, i, pane));
+      if (++i == pending.size()) break;
+      t = placing_.time_of(std::as_const(pending[i]));
+    }
+    if (i == first) return t;
+    if constexpr (std::same_as<KeyFn, Unkeyed>) to_.insert(to_.end(), i - first, pane.buckets[0]);
+    placing_.watermark.reach(partition, newest, now);
+    return t;
+  }
+  BucketId place_in(Pending<T>& pending, std::size_t i, Pane<K>& pane) {
+    BucketId bucket{};
+    const bool has_key = placing_.with_key(std::as_const(pending[i]), [&](auto&& key) {
+      bucket = bucket_in(pending, pane, std::forward<decltype(key)>(key));
+    });
+    return has_key ? bucket : placing_.side(pending, Side::unplaced);
+  }
+
+  /// The bucket for an item of time t, by the watermark that it meets; then it moves the watermark.
+  BucketId place(Pending<T>& pending, std::size_t i, std::optional<EventTime> t, TimePoint now) {
     if (!t) return placing_.side(pending, Side::unplaced);
     const EventTime met = placing_.watermark.now();
     if (!placing_.watermark.observe(pending.origin(i).partition, *t, now))
       return placing_.side(pending, Side::unplaced);
-    if (std::same_as<KeyFn, Unkeyed> && here_ != nullptr && *t >= here_->bounds.begin &&
-        *t < here_->bounds.end && met < here_->last_end)
-      return here_->buckets[0];
     BucketId bucket{};
-    const bool has_key = placing_.with_key(item, [&](auto&& key) {
+    const bool has_key = placing_.with_key(std::as_const(pending[i]), [&](auto&& key) {
       bucket = bucket_for(pending, *t, met, std::forward<decltype(key)>(key));
     });
     return has_key ? bucket : placing_.side(pending, Side::unplaced);

@@ -56,14 +56,15 @@ class SessionState {
   [[nodiscard]] Exit<T, K>& exit() noexcept { return exit_; }
 
  private:
+  // There may be a million of them.
   struct Session {
-    std::uint64_t id;
     EventBounds bounds;
     BucketId bucket;
+    std::uint32_t id;  // of a key's few sessions no two are four billion sessions apart
   };
   struct End {
     EventTime end;
-    std::uint64_t id;
+    std::uint32_t id;
     std::uint32_t slot;  // of its key
   };
   static bool later(const End& a, const End& b) noexcept {
@@ -130,7 +131,7 @@ class SessionState {
       return placing_.side(pending, Side::too_late);
     if (slot == open_.none)
       slot = open_.insert(std::forward<Q>(key), [] { return std::vector<Session>(); }).first;
-    const Session session{.id = next_id_++, .bounds = bounds, .bucket = pending.open_bucket()};
+    const Session session{.bounds = bounds, .bucket = pending.open_bucket(), .id = next_id_++};
     if (late) {
       leave(slot, session, Reason::late);
       return session.bucket;
@@ -205,7 +206,7 @@ class SessionState {
   Placing<T, Timestamp, KeyFn> placing_;
   KeyMap<K, std::vector<Session>> open_;
   std::vector<End> ends_;  // a heap, the earliest first
-  std::uint64_t next_id_ = 0;
+  std::uint32_t next_id_ = 0;
   std::deque<Leaving<K>> leaving_;
   Exit<T, K> exit_;
 };

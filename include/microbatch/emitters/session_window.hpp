@@ -42,15 +42,19 @@ class SessionWindow<ArrivalTime> {
       return readiness;
     }
     const std::uint64_t first = pending.first_position();
-    if (end_ <= first) end_ = none;
-    cursor_ = std::max(cursor_, first + 1);
-    for (; end_ == none && cursor_ < pending.end_position(); ++cursor_) {
-      const auto i = static_cast<std::size_t>(cursor_ - first);
-      if (pending.stamp(i) >= detail::later(pending.stamp(i - 1), gap_)) end_ = cursor_;
+    std::uint64_t at = cursor_;
+    if (at <= first) {
+      at = first + 1;
+      ends_ = false;
     }
-    if (end_ != none) {
+    for (; !ends_ && at < pending.end_position(); at += ends_ ? 0 : 1) {
+      const auto i = static_cast<std::size_t>(at - first);
+      ends_ = pending.stamp(i) >= detail::later(pending.stamp(i - 1), gap_);
+    }
+    cursor_ = at & last_position;
+    if (ends_) {
       readiness.ready = true;
-      readiness.limit = static_cast<std::size_t>(end_ - first);
+      readiness.limit = static_cast<std::size_t>(at - first);
       return readiness;
     }
     readiness.at = readiness.before = detail::later(pending.stamp(pending.size() - 1), gap_);
@@ -59,11 +63,11 @@ class SessionWindow<ArrivalTime> {
   }
 
  private:
-  static constexpr std::uint64_t none = ~std::uint64_t{0};
+  static constexpr std::uint64_t last_position = ~std::uint64_t{0} >> 1;
 
-  Duration gap_;
-  std::uint64_t cursor_ = 0;  // items before it have been compared with the one before them
-  std::uint64_t end_ = none;  // position of the item that begins the next session
+  Duration gap_;                   // by key there may be a million of these
+  std::uint64_t cursor_ : 63 = 0;  // items before it have been compared with the one before them
+  bool ends_ : 1 = false;          // the session, before the item at cursor_
 };
 
 /// A window when the watermark has passed the last item of a session by `gap`: items whose

@@ -91,6 +91,25 @@ class Watermark {
     return true;
   }
 
+  /// Up to this time (not included) items of a partition are believed and leave now() below `end`,
+  /// so that many of them may be told as one: by their newest, to reach().
+  [[nodiscard]] EventTime free_until(std::uint32_t partition, EventTime end) {
+    const Partition& p = find(partition);
+    if (!p.known) return EventTime::min();
+    const auto plus = [](EventTime t, Duration d) {
+      return d < EventTime::max() - t ? t + d : EventTime::max();
+    };
+    return std::min(plus(end, options_.out_of_orderness), plus(p.newest, options_.max_jump));
+  }
+  void reach(std::uint32_t partition, EventTime newest, TimePoint seen_at) {
+    Partition& p = find(partition);
+    p.newest = std::max(p.newest, newest);
+    p.seen_at = last_seen_ = seen_at;
+    p.doubted = 0;
+    p.idle = false;
+    raise(least());
+  }
+
   /// A source says so, in band: this partition brings nothing for now.
   void mark_idle(std::uint32_t partition) {
     Partition& p = find(partition);
