@@ -1,6 +1,6 @@
-// The load of this machine, averaged over a sliding window: every second of its own time, the
-// average of the last five. The readings are real, from /proc; so that the example is done at once,
-// each stands for a second and the window slides over five "minutes" of them.
+// The available memory of this machine, averaged over a sliding window: every ten seconds, by the
+// readings' own time, the average of the last five minutes. The readings are real, from /proc; so
+// that the example is done at once, each stands for a second.
 
 #include <fmt/format.h>
 
@@ -32,9 +32,7 @@ int main() {
   using namespace std::chrono_literals;
   std::vector<Reading> readings;
   for (int i = 0; i < 1800; ++i)
-    readings.push_back({std::chrono::seconds(i), i % 60 == 0 || readings.empty()
-                                                     ? available_megabytes()
-                                                     : readings.back().megabytes});
+    readings.push_back({std::chrono::seconds(i), available_megabytes()});
 
   // An average is a sum and a count, which panes can add up.
   struct Sum {
@@ -63,7 +61,7 @@ int main() {
                 most = std::max(most, result.value);
               });
   flow.run();
-  fmt::print("{} averages over 5 min, every 10 s: {:.0f} to {:.0f} MB available\n", windows, least,
+  fmt::print("{} averages over 5 min, every 10 s: {:.2f} to {:.2f} MB available\n", windows, least,
              most);
   // 1800 s of readings lie in the windows that begin from -290 s to 1790 s.
   return windows == 209 && least > 0 && least <= most ? 0 : 1;
