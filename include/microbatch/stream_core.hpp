@@ -195,7 +195,7 @@ bool StreamCore<T>::expire_unattended(TimePoint& next) {
 template <class T>
 Stats StreamCore<T>::snapshot() {
   lanes.refresh();
-  Stats stats = settlement.ledger;
+  Stats stats = settlement.ledger.stats();
   const std::uint64_t newest = admission.dropped_newest();
   stats.dropped_by[static_cast<std::size_t>(DropCause::newest)] += newest;
   stats.accepted = lanes.accepted() + newest;

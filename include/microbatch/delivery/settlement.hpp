@@ -11,10 +11,10 @@
 #include "../core/item_slots.hpp"
 #include "../core/results.hpp"
 #include "../core/room.hpp"
-#include "../core/stats.hpp"
 #include "../core/window_event.hpp"
 #include "commit_tracker.hpp"
 #include "dead_letter.hpp"
+#include "ledger.hpp"
 
 namespace microbatch::inline v0_1::detail {
 
@@ -64,16 +64,16 @@ class Settlement {
   void settle(ItemSlots<T>& slots, std::size_t slot, std::size_t n, Outcome outcome,
               std::exception_ptr error = nullptr, DropCause cause = DropCause::newest) {
     if (n == 0) return;
-    count(outcome, cause, n);
+    ledger.count(outcome, cause, n);
     std::uint64_t bytes = 0;
     if (slots.weights.get() != nullptr)
       for (std::size_t i = slot; i < slot + n; ++i) bytes += slots.weight(i);
     if (slots.acks.get() != nullptr) acknowledge(slots, slot, n, outcome, cause, std::move(error));
     const bool ended_for_good = outcome != Outcome::handed_back && outcome != Outcome::abandoned;
-    if (ended_for_good && slots.origins.get() != nullptr && tracker_)
+    if (ended_for_good && slots.origins.get() != nullptr && tracking_)
       for (std::size_t i = slot; i < slot + n; ++i)
         if (const Origin origin = slots.origin(i); origin.offset >= 0) {
-          tracker_->done(origin);
+          tracking_->tracker->done(origin);
           commits_ = true;
         }
     room_.give(static_cast<std::int64_t>(n), bytes);
@@ -81,11 +81,10 @@ class Settlement {
 
   /// From now on origins are tracked, and `commit` is told of every prefix that has grown.
   void track(std::shared_ptr<CommitTracker> tracker, std::function<void(const Origin&)> commit) {
-    tracker_ = std::move(tracker);
-    commit_ = std::move(commit);
+    tracking_ = std::make_unique<const Tracking>(std::move(tracker), std::move(commit));
   }
   /// By the one who tells, outside of the token.
-  void commit(const Origin& last) const { commit_(last); }
+  void commit(const Origin& last) const { tracking_->commit(last); }
 
   void report(BackgroundError::Where where, const std::exception_ptr& error) noexcept {
     try {
@@ -103,34 +102,21 @@ class Settlement {
 
   /// Everything there is to tell since the last call.
   void collect(Aftermath<T>& into) {
-    if (std::exchange(commits_, false)) tracker_->collect(after_.commits);
+    if (std::exchange(commits_, false)) tracking_->tracker->collect(after_.commits);
     into.clear();
     into.swap(after_);
   }
   [[nodiscard]] bool has_aftermath() const noexcept { return commits_ || !after_.empty(); }
 
-  Stats ledger;  ///< its settled part; the rest is filled in by whoever takes a snapshot
+  Ledger ledger;
 
  private:
-  void count(Outcome outcome, DropCause cause, std::size_t n) noexcept {
-    switch (outcome) {
-      case Outcome::delivered:
-        ledger.delivered += n;
-        break;
-      case Outcome::dead_lettered:
-        ledger.dead_lettered += n;
-        break;
-      case Outcome::dropped:
-        ledger.dropped_by[static_cast<std::size_t>(cause)] += n;
-        break;
-      case Outcome::handed_back:
-        ledger.handed_back += n;
-        break;
-      case Outcome::abandoned:
-        ledger.abandoned += n;
-        break;
-    }
-  }
+  struct Tracking {
+    Tracking(std::shared_ptr<CommitTracker> t, std::function<void(const Origin&)> c)
+        : tracker(std::move(t)), commit(std::move(c)) {}
+    const std::shared_ptr<CommitTracker> tracker;
+    const std::function<void(const Origin&)> commit;
+  };
 
   void acknowledge(ItemSlots<T>& slots, std::size_t slot, std::size_t n, Outcome outcome,
                    DropCause cause, std::exception_ptr error) {
@@ -156,8 +142,7 @@ class Settlement {
   }
 
   Room& room_;
-  std::shared_ptr<CommitTracker> tracker_;
-  std::function<void(const Origin&)> commit_;
+  std::unique_ptr<const Tracking> tracking_;  // null: the items have no source
   Aftermath<T> after_;
   bool commits_ = false;  // the tracker has heard of something
 };

@@ -49,7 +49,10 @@ class EngineCore final : public Steppable,
              std::unique_ptr<Handler<T>> handler, const ConsumerOptions<T, R>& options,
              std::size_t workers)
       : Loop(std::move(core), std::move(emitter), std::move(handler), options, workers) {}
-  ~EngineCore() override { probe_->cut(); }
+  ~EngineCore() override {
+    if (probe_) probe_->cut();
+    former_.emitter().on_retune({});  // copies of the emitter may live on
+  }
 
   /// Before anything else; throws ConfigError where the emitter could never be ready.
   void start() {
@@ -57,7 +60,9 @@ class EngineCore final : public Steppable,
     former_.start(core_->clock.now());
   }
   /// Where jobs are run, if not by the thread that takes the turn. Before the first turn.
-  void dispatch_to(AnyExecutor executor) { executor_ = std::move(executor); }
+  void dispatch_to(AnyExecutor executor) {
+    executor_ = std::make_unique<const AnyExecutor>(std::move(executor));
+  }
 
   // Steppable.
 
@@ -137,7 +142,11 @@ class EngineCore final : public Steppable,
     token.unlock();
     return sources.merged();
   }
-  [[nodiscard]] const std::shared_ptr<Probe>& probe() const noexcept { return probe_; }
+  [[nodiscard]] std::shared_ptr<Probe> probe() {
+    std::lock_guard lock(core_->token);
+    if (!probe_) probe_ = std::make_shared<Probe>(*this);
+    return probe_;
+  }
   [[nodiscard]] bool finished() {
     std::lock_guard lock(core_->token);
     return finished_;
@@ -157,7 +166,7 @@ class EngineCore final : public Steppable,
 
   /// Who is to be told that a turn is due.
   void on_notify(std::function<void()> f) {
-    former_.emitter().on_retune(f);
+    former_.emitter().on_retune([this] { core_->wake.ring_always(); });
     core_->clock.subscribe(this, f);
     core_->wake.on_wake(std::move(f));
   }
@@ -183,15 +192,15 @@ class EngineCore final : public Steppable,
             .histograms = histograms()};
   }
 
-  AnyExecutor executor_;
+  std::unique_ptr<const AnyExecutor> executor_;  // null: jobs run where the turn was taken
   std::stop_source stop_;
-  const std::shared_ptr<Probe> probe_ = std::make_shared<Probe>(*this);
+  std::shared_ptr<Probe> probe_;  // made when somebody asks for it
 };
 
 template <class T>
 void EngineCore<T>::dispatch(void* job) {
   try {
-    executor_.execute(Task(Ticket<EngineCore>(this->shared_from_this(), job)));
+    executor_->execute(Task(Ticket<EngineCore>(this->shared_from_this(), job)));
   } catch (...) {  // the ticket was destroyed on the way and has told that nothing ran
     std::lock_guard token(core_->token);
     core_->settlement.report(BackgroundError::Where::executor, std::current_exception());
@@ -295,7 +304,7 @@ CloseResult<T> EngineCore<T>::finish() {
     settle_pending(slots, slot);
     core_->lanes.pop(*lane);
   }
-  const Stats& ledger = core_->settlement.ledger;
+  const Ledger& ledger = core_->settlement.ledger;
   result.delivered = ledger.delivered;
   result.dead_lettered = ledger.dead_lettered;
   result.abandoned = ledger.abandoned;

@@ -38,7 +38,7 @@ class EngineLoop {
                  {options.order, options.max_in_flight != 0 ? options.max_in_flight : workers,
                   options.histograms, options.on_window}),
         teller_(*core_, options.dead_letters, options.max_kept_dead_letters, options.on_error,
-                options.on_window) {}
+                flights_.observer()) {}
 
   ~EngineLoop() = default;
 
@@ -86,38 +86,40 @@ class EngineLoop {
     if (Batch<T>* batch = flights_.next_job(now)) return batch;
     if (finished_ || !flights_.can_begin()) return nullptr;
     core_->backlog.free_workers = flights_.free_slots();
-    Batch<T>& batch = flights_.spare();
-    if (!form(now, batch) && !form_partial(now, batch)) return nullptr;
-    flights_.launch(batch, now);
+    Batch<T>* batch = form(now);
+    if (batch == nullptr) batch = form_partial(now);
+    if (batch == nullptr) return nullptr;
+    flights_.launch(*batch, now);
     return flights_.next_job(now);
   }
 
-  bool form(TimePoint now, Batch<T>& batch) {
+  Batch<T>* form(TimePoint now) {
     const bool sweeping = flush_.sweeping();
     const std::uint64_t renumbered = core_->backlog.renumbered;
-    bool formed = former_.form(now, batch);
-    while (formed && draining_ && batch.items.empty())  // an end needs no empty windows
-      formed = former_.form(now, batch);
+    Batch<T>* formed = former_.form(now, flights_);
+    while (formed != nullptr && draining_ &&
+           formed->items.empty())  // an end needs no empty windows
+      formed = former_.form(now, flights_);
     if (sweeping || (flush_.active() && renumbered != core_->backlog.renumbered))
       flush_.extend(former_.pending());
     return formed;
   }
 
   /// The emitter waits. Is there a reason not to?
-  bool form_partial(TimePoint now, Batch<T>& batch) {
-    if (draining_) return former_.form_partial(now, Reason::close, batch);
+  Batch<T>* form_partial(TimePoint now) {
+    if (draining_) return former_.form_partial(now, Reason::close, flights_);
     if (flush_.active()) {
-      if (flush_.some_left(former_.pending()) && former_.form_partial(now, Reason::flush, batch))
-        return true;
+      if (flush_.some_left(former_.pending()))
+        if (Batch<T>* batch = former_.form_partial(now, Reason::flush, flights_)) return batch;
       // (What an emitter holds back while a window is in flight, it may let go at its end.)
       if (flights_.idle() || !flush_.some_left(former_.pending()))
         flush_.formed(flights_.next_sequence());
     }
     if (flights_.idle() && core_->room.is_short()) {
-      if (former_.form_partial(now, Reason::capacity, batch)) return true;
+      if (Batch<T>* batch = former_.form_partial(now, Reason::capacity, flights_)) return batch;
       if (former_.pending().total() > 0) core_->admission.tell_stuck();
     }
-    return false;
+    return nullptr;
   }
 
   /// Tells when to come back, if nobody rings earlier; false if meanwhile something came.

@@ -44,6 +44,7 @@ class Flights {
         meters_(rules_.histograms) {}
 
   [[nodiscard]] Handler<T>& handler() noexcept { return *handler_; }
+  [[nodiscard]] const WindowObserver& observer() const noexcept { return rules_.on_window; }
   [[nodiscard]] bool idle() const noexcept { return active_.empty(); }
   /// Windows numbered below it have ended.
   [[nodiscard]] std::uint64_t settled_below() const noexcept {
@@ -169,7 +170,9 @@ class Flights {
   }
 
   /// Without the token.
-  void run(Batch<T>& batch, const std::stop_token& stop) noexcept { runner_.run(batch, stop); }
+  void run(Batch<T>& batch, const std::stop_token& stop) noexcept {
+    Runner<T>(core_, *handler_, judge_, rules_.on_window, rules_.order).run(batch, stop);
+  }
 
   void complete(Batch<T>& batch, TimePoint now) {
     refused_ = false;
@@ -295,7 +298,6 @@ class Flights {
   EmitterHandle<T>& emitter_;
   const Rules rules_;
   Judge<T> judge_;
-  const Runner<T> runner_{core_, *handler_, judge_, rules_.on_window, rules_.order};
   Ending<T> ending_{core_.settlement};
   Meters meters_;
 

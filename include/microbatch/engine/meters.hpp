@@ -21,31 +21,33 @@ class Meters {
   [[nodiscard]] bool on() const noexcept { return on_; }
 
   void emitted(std::size_t items) noexcept {
-    if (auto* windows = windows_or_null()) windows->size.record(items);
+    if (auto* recorders = recorders_or_null()) recorders->size.record(items);
   }
   void settled(Duration since_emitted) noexcept {
-    if (auto* windows = windows_or_null()) windows->settle.record(nanoseconds(since_emitted));
+    if (auto* recorders = recorders_or_null()) recorders->settle.record(nanoseconds(since_emitted));
   }
 
   /// For a thread that is about to run a callback, until it gives it back; null where nothing is
   /// measured (or there is no memory for it).
   [[nodiscard]] CallMeter* lend() noexcept {
-    if (!on_) return nullptr;
+    auto* recorders = recorders_or_null();
+    if (recorders == nullptr) return nullptr;
+    auto& [size, settle, calls, free] = *recorders;
     try {
-      if (free_.empty()) {
-        free_.reserve(calls_.size() + 1);
-        calls_.push_back(std::make_unique<CallMeter>());
-        free_.push_back(calls_.back().get());
+      if (free.empty()) {
+        free.reserve(calls.size() + 1);
+        calls.push_back(std::make_unique<CallMeter>());
+        free.push_back(calls.back().get());
       }
     } catch (...) {
       return nullptr;
     }
-    CallMeter* meter = free_.back();
-    free_.pop_back();
+    CallMeter* meter = free.back();
+    free.pop_back();
     return meter;
   }
   void give_back(CallMeter* meter) noexcept {
-    if (meter != nullptr) free_.push_back(meter);
+    if (meter != nullptr) recorders_->free.push_back(meter);
   }
 
   /// All recorders there are; they live as long as this object.
@@ -67,35 +69,34 @@ class Meters {
   };
   [[nodiscard]] Sources sources() const {
     Sources all;
-    if (windows_) {
-      all.size = &windows_->size;
-      all.settle = &windows_->settle;
-    }
-    all.calls.reserve(calls_.size());
-    for (const auto& meter : calls_) all.calls.push_back(meter.get());
+    if (!recorders_) return all;
+    all.size = &recorders_->size;
+    all.settle = &recorders_->settle;
+    all.calls.reserve(recorders_->calls.size());
+    for (const auto& meter : recorders_->calls) all.calls.push_back(meter.get());
     return all;
   }
 
  private:
-  struct WindowMeter {
+  struct Recorders {
     HistogramRecorder size;
     HistogramRecorder settle;
+    std::vector<std::unique_ptr<CallMeter>> calls;
+    std::vector<CallMeter*> free;  // of these, those that are not lent
   };
 
   /// Made with the first window, so that an idle stream stays small.
-  [[nodiscard]] WindowMeter* windows_or_null() noexcept {
-    if (!on_ || windows_) return windows_.get();
+  [[nodiscard]] Recorders* recorders_or_null() noexcept {
+    if (!on_ || recorders_) return recorders_.get();
     try {
-      windows_ = std::make_unique<WindowMeter>();
+      recorders_ = std::make_unique<Recorders>();
     } catch (...) {  // no memory: not measured
     }
-    return windows_.get();
+    return recorders_.get();
   }
 
   const bool on_;
-  std::unique_ptr<WindowMeter> windows_;
-  std::vector<std::unique_ptr<CallMeter>> calls_;
-  std::vector<CallMeter*> free_;
+  std::unique_ptr<Recorders> recorders_;
 };
 
 }  // namespace microbatch::inline v0_1::detail

@@ -3,9 +3,9 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <iterator>
+#include <list>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -26,12 +26,12 @@ template <class T>
 class Teller {
  public:
   Teller(StreamCore<T>& core, DeadLetterHandler<T> dead_letters, std::size_t max_kept,
-         std::function<void(const BackgroundError&)> on_error, WindowObserver on_window)
+         std::function<void(const BackgroundError&)> on_error, const WindowObserver& on_window)
       : core_(core),
         dead_letters_(std::move(dead_letters)),
         max_kept_(max_kept),
         on_error_(std::move(on_error)),
-        on_window_(std::move(on_window)) {}
+        on_window_(on_window) {}
 
   /// Tells all there is; false if there was nothing, or another thread is telling it.
   bool tell(std::unique_lock<std::mutex>& token) {
@@ -53,7 +53,7 @@ class Teller {
 
   /// The dead letters without a receiver, oldest first.
   [[nodiscard]] std::vector<DeadLetter<T>> take_kept() {
-    std::deque<DeadLetter<T>> kept;
+    std::list<DeadLetter<T>> kept;
     {
       std::lock_guard lock(mutex_);
       kept.swap(kept_);
@@ -127,11 +127,11 @@ class Teller {
   const DeadLetterHandler<T> dead_letters_;
   const std::size_t max_kept_;
   const std::function<void(const BackgroundError&)> on_error_;
-  const WindowObserver on_window_;
+  const WindowObserver& on_window_;
   bool telling_ = false;  // under the token
   Aftermath<T> news_;     // the teller's
   std::mutex mutex_;
-  std::deque<DeadLetter<T>> kept_;
+  std::list<DeadLetter<T>> kept_;       // an empty one takes no memory
   std::atomic<std::uint64_t> lost_{0};  // only counted, never waited for
 };
 

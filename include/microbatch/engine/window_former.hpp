@@ -16,6 +16,7 @@
 namespace microbatch::inline v0_1::detail {
 
 /// From the lanes to a window: sweeps what the emitter wants to see, asks it, and fills a batch.
+/// Until there is one to fill, it takes no memory: there may be thousands of idle streams.
 ///
 /// Threads: whoever holds the token.
 template <class T>
@@ -47,23 +48,26 @@ class WindowFormer {
   /// The last answer was an error: only something new is a reason to ask again.
   [[nodiscard]] bool erred() const noexcept { return erred_; }
 
-  /// The next window by the emitter's own will into `batch`; false when it wants to wait.
-  bool form(TimePoint now, Batch<T>& batch) {
+  /// The next window by the emitter's own will, in a batch of `batches`; null when it wants to
+  /// wait.
+  template <class Batches>
+  Batch<T>* form(TimePoint now, Batches& batches) {
     look(now);
-    return verdict_.ready && fill(now, verdict_, batch);
+    return verdict_.ready ? fill(now, verdict_, batches) : nullptr;
   }
 
-  /// After form() said no: a partial window, for `reason`. False when there is nothing to emit.
-  bool form_partial(TimePoint now, Reason reason, Batch<T>& batch) {
-    if (pending_.total() == 0) return false;
+  /// After form() said no: a partial window, for `reason`. Null when there is nothing to emit.
+  template <class Batches>
+  Batch<T>* form_partial(TimePoint now, Reason reason, Batches& batches) {
+    if (pending_.total() == 0) return nullptr;
     erred_ = false;
     Readiness wanted = guarded([&] { return emitter_->flush(pending_, now, verdict_.limit); });
     if (erred_ && reason == Reason::close) wanted.ready = true;  // as if it had no flush()
-    if (!wanted.ready) return false;
+    if (!wanted.ready) return nullptr;
     wanted.limit = std::min(wanted.limit, verdict_.limit);
     wanted.reason = reason;
     wanted.ready = false;  // tells query and on_emit that the emitter's own time has not come
-    return fill(now, wanted, batch);
+    return fill(now, wanted, batches);
   }
 
   /// Everything that is swept leaves through `out`, in order; the emitter is not asked again.
@@ -77,6 +81,11 @@ class WindowFormer {
   }
 
  private:
+  struct Scratch {
+    Draft<T> draft;
+    ItemBuffer<T> discarded;
+  };
+
   /// Sweeps and asks until nothing more comes that could belong to the next window.
   void look(TimePoint now) {
     erred_ = false;
@@ -116,13 +125,17 @@ class WindowFormer {
     return true;
   }
 
-  bool fill(TimePoint now, const Readiness& readiness, Batch<T>& batch) {
+  template <class Batches>
+  Batch<T>* fill(TimePoint now, const Readiness& readiness, Batches& batches) {
+    Batch<T>& batch = batches.spare();
+    if (!scratch_) scratch_ = std::make_unique<Scratch>();
+    auto& [draft, discarded] = *scratch_;
     try {
-      draft_.begin(core_.backlog);
-      emitter_->query(pending_, draft_, readiness);
-      if (draft_.empty() && !readiness.even_if_empty && !draft_.discards()) return not_ready();
-      emitter_->on_emit(draft_, readiness);
-      batch.copies = draft_.carry_out(batch.items, discarded_);
+      draft.begin(core_.backlog);
+      emitter_->query(pending_, draft, readiness);
+      if (draft.empty() && !readiness.even_if_empty && !draft.discards()) return not_ready();
+      emitter_->on_emit(draft, readiness);
+      batch.copies = draft.carry_out(batch.items, discarded);
     } catch (const std::bad_alloc&) {
       if (batch.items.empty()) throw;
       core_.settlement.report(BackgroundError::Where::engine, std::current_exception());
@@ -133,21 +146,21 @@ class WindowFormer {
         take_without_emitter(readiness.limit, batch.items);  // the last chance for these items
       }
     }
-    if (!discarded_.empty()) {
-      core_.settlement.settle(discarded_.slots(), discarded_.slot(0), discarded_.size(),
+    if (!discarded.empty()) {
+      core_.settlement.settle(discarded.slots(), discarded.slot(0), discarded.size(),
                               Outcome::dropped, nullptr, DropCause::discarded);
-      discarded_.clear();
+      discarded.clear();
     }
-    if (batch.items.empty() && !readiness.even_if_empty) return false;
-    const auto bounds = draft_.bounds().value_or(std::pair{opened_, now});
+    if (batch.items.empty() && !readiness.even_if_empty) return nullptr;
+    const auto bounds = draft.bounds().value_or(std::pair{opened_, now});
     opened_ = now;
     batch.info.reason = readiness.reason;
     batch.info.opened_at = bounds.first;
     batch.info.closed_at = bounds.second;
-    batch.info.event_bounds = draft_.event_bounds();
-    std::swap(batch.info.key, draft_.key());
+    batch.info.event_bounds = draft.event_bounds();
+    std::swap(batch.info.key, draft.key());
     batch.info.oldest_at = oldest(batch.items).value_or(bounds.first);
-    return true;
+    return &batch;
   }
 
   void take_without_emitter(std::size_t limit, ItemBuffer<T>& out) {
@@ -165,12 +178,12 @@ class WindowFormer {
     return *std::min_element(stamps, stamps + items.size());
   }
 
-  bool not_ready() noexcept {
+  Batch<T>* not_ready() noexcept {
     erred_ = true;
     verdict_.ready = false;
     verdict_.at = never;
     verdict_.at_items = pending_.total() + 1;
-    return false;
+    return nullptr;
   }
 
   /// An emitter that throws is asked again when something new arrives, and not before. Want of
@@ -191,8 +204,7 @@ class WindowFormer {
   StreamCore<T>& core_;
   std::unique_ptr<EmitterHandle<T>> emitter_;
   Pending<T> pending_;
-  Draft<T> draft_;
-  ItemBuffer<T> discarded_;
+  std::unique_ptr<Scratch> scratch_;  // made with the first window
   Readiness verdict_;
   TimePoint opened_{};
   bool erred_ = false;

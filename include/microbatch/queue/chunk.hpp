@@ -48,7 +48,7 @@ class ChunkPool {
     for (std::size_t shelf = 0; shelf < shelves_.size(); ++shelf) {
       Cell* cells = shelves_[shelf].load(std::memory_order_relaxed);
       if (cells == nullptr) continue;
-      for (std::size_t i = 0; i < std::size_t{1} << shelf; ++i)
+      for (std::size_t i = 0; i < cells_on(shelf); ++i)
         delete cells[i].load(std::memory_order_relaxed);
       delete[] cells;
     }
@@ -94,18 +94,25 @@ class ChunkPool {
     return ((top >> 32) + 1) << 32 | number;
   }
 
-  /// Chunk n has its place on shelf floor(log2(n)); shelves never move.
+  /// Chunk n has its place on shelf floor(log8(n)); shelves never move.
+  static std::size_t shelf_of(std::uint32_t n) noexcept {
+    return static_cast<std::size_t>(std::bit_width(n) - 1) / 3;
+  }
+  static std::uint32_t first_on(std::size_t shelf) noexcept {
+    return std::uint32_t{1} << 3 * shelf;
+  }
+  static std::size_t cells_on(std::size_t shelf) noexcept { return std::size_t{7} << 3 * shelf; }
   Cell& cell(std::uint32_t n) noexcept {
-    const auto shelf = static_cast<std::size_t>(std::bit_width(n) - 1);
-    return shelves_[shelf].load(std::memory_order_acquire)[n - (std::uint32_t{1} << shelf)];
+    const std::size_t shelf = shelf_of(n);
+    return shelves_[shelf].load(std::memory_order_acquire)[n - first_on(shelf)];
   }
 
   Chunk<T>* make() {
     auto chunk = std::make_unique<Chunk<T>>(slots_);
     chunk->number = made_.fetch_add(1, std::memory_order_relaxed) + 1;
-    const auto shelf = static_cast<std::size_t>(std::bit_width(chunk->number) - 1);
+    const std::size_t shelf = shelf_of(chunk->number);
     if (shelves_[shelf].load(std::memory_order_acquire) == nullptr) {
-      auto* fresh = new Cell[std::size_t{1} << shelf]{};
+      auto* fresh = new Cell[cells_on(shelf)]{};
       Cell* none = nullptr;
       if (!shelves_[shelf].compare_exchange_strong(none, fresh, std::memory_order_acq_rel,
                                                    std::memory_order_acquire))
@@ -118,7 +125,7 @@ class ChunkPool {
   const std::size_t slots_;
   Atomic<std::uint64_t> top_{0};  // tag << 32 | number of the chunk on top, 0 when empty
   Atomic<std::uint32_t> made_{0};
-  std::array<Atomic<Cell*>, 32> shelves_{};
+  std::array<Atomic<Cell*>, 11> shelves_{};
 };
 
 }  // namespace microbatch::inline v0_1::detail

@@ -23,12 +23,7 @@ class LaneAlarm {
   using View = std::span<Lane<T>* const>;
 
   /// All memory for n lanes.
-  void reserve(std::size_t n) {
-    before_.resize(n);
-    recent_.resize(n);
-    tails_.resize(n);
-    armed_.reserve(n);
-  }
+  void reserve(std::size_t n) { seen_.resize(n); }
 
   /// `taken` of what the lanes published was taken out of them. False when `wanted` items wait in
   /// them already. Follow with a heavy barrier and asleep().
@@ -36,17 +31,18 @@ class LaneAlarm {
     std::uint64_t published = 0;
     std::uint64_t active = 0;
     for (std::size_t i = 0; i < lanes.size(); ++i) {
-      tails_[i] = lanes[i]->accepted();
-      published += tails_[i];
-      if (tails_[i] != before_[i]) ++active;
+      Seen& seen = seen_[i];
+      seen.tail = lanes[i]->accepted();
+      published += seen.tail;
+      if (seen.tail != seen.before) ++active;
     }
     if (published - taken >= wanted) return false;
     const std::uint64_t missing = wanted - (published - taken);
     const std::uint64_t share = 1 + (missing - 1) / std::max<std::uint64_t>(1, active);
-    armed_.resize(lanes.size());
     for (std::size_t i = 0; i < lanes.size(); ++i) {
-      armed_[i] = tails_[i] + (tails_[i] != before_[i] ? share : 1);
-      lanes[i]->arm(armed_[i]);
+      Seen& seen = seen_[i];
+      seen.armed = seen.tail + (seen.tail != seen.before ? share : 1);
+      lanes[i]->arm(seen.armed);
     }
     return true;
   }
@@ -57,7 +53,7 @@ class LaneAlarm {
     std::uint64_t published = 0;
     for (std::size_t i = 0; i < lanes.size(); ++i) {
       const std::uint64_t tail = lanes[i]->accepted();
-      if (i < armed_.size() && tail >= armed_[i]) return false;
+      if (tail >= seen_[i].armed) return false;
       published += tail;
     }
     return published - taken < wanted;
@@ -67,18 +63,23 @@ class LaneAlarm {
   /// round ends. Active is whoever came in this round or in the last, for a ring that is answered
   /// at once sees one lane move.
   void mark_round(std::uint64_t wanted) noexcept {
-    if (wanted >= slept_for_) {
-      before_.swap(recent_);
-      recent_ = tails_;
-    }
+    if (wanted >= slept_for_)
+      for (Seen& seen : seen_) {
+        seen.before = seen.recent;
+        seen.recent = seen.tail;
+      }
     slept_for_ = wanted;
   }
 
  private:
-  std::vector<std::uint64_t> before_;  // what was published when the last round began
-  std::vector<std::uint64_t> recent_;  // ... and this one
-  std::vector<std::uint64_t> tails_;   // ... and at the last arm()
-  std::vector<std::uint64_t> armed_;
+  /// Of a lane: what was published when ...
+  struct Seen {
+    std::uint64_t before = 0;                // ... the last round began
+    std::uint64_t recent = 0;                // ... this one began
+    std::uint64_t tail = 0;                  // ... arm() was called last
+    std::uint64_t armed = LaneGate::nobody;  // it is to ring
+  };
+  std::vector<Seen> seen_;
   std::uint64_t slept_for_ = 0;  // what was wanted at the last mark_round()
 };
 
