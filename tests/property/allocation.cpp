@@ -13,6 +13,7 @@
 #include <optional>
 #include <set>
 #include <thread>
+#include <vector>
 
 using namespace microbatch;
 using namespace std::chrono_literals;
@@ -95,6 +96,29 @@ TEST_CASE("the steady state over Engine::step allocates nothing at all", "[alloc
   CHECK(allocated_in_steps(FixedTimeWindow{1s}, plain) == 0);
   CHECK(allocated_in_steps(PeriodWindow{1s}, plain) == 0);
   CHECK(allocated_in_steps(CountWindow{64}, weighing) == 0);
+}
+
+// What a program pays for each of its thousands of streams. stress/idle measures the same with ten
+// thousand of them and mallinfo2, which counts the C library's own bytes, too.
+TEST_CASE("an idle stream with its consumer takes less than 4 KiB", "[allocation]") {
+  constexpr std::size_t n = 64;
+  ThreadPool pool(2);
+  std::vector<Stream<int>> streams;
+  std::vector<Consumer<int>> consumers;
+  streams.reserve(n);
+  consumers.reserve(n);
+  const std::size_t before = live_bytes;
+  for (std::size_t i = 0; i < n; ++i) streams.emplace_back(StreamOptions<int>{.capacity = 1024});
+  const std::size_t with_streams = live_bytes;
+  for (auto& stream : streams)
+    consumers.push_back(streaming(stream, any_of(CountWindow{100}, MaxAgeWindow{1ms}),
+                                  [&](Window<int>&) {}, {.executor = pool, .histograms = true}));
+  for (auto& consumer : consumers) consumer.flush();  // each has had its turn
+  const std::size_t stream = (with_streams - before) / n;
+  const std::size_t consumer = (live_bytes - with_streams) / n;
+  CAPTURE(stream, consumer);
+  CHECK(stream <= 2100);
+  CHECK(consumer <= 1800);
 }
 
 namespace {

@@ -135,7 +135,7 @@ TEST_CASE("10,000 idle streams on one pool wake nobody and stay small", "[stress
   CHECK(switches.count() == asleep);
   if (!stress::sanitized) {  // they have an allocator of their own
     INFO("a stream " << (with_streams - before) / n << " bytes, with its consumer " << bytes);
-    CHECK(bytes < 6500);
+    CHECK(bytes < 4096);
   }
   for (auto& stream : streams) REQUIRE(stream.producer().append(1) == AppendResult::accepted);
   for (auto& consumer : consumers) REQUIRE(consumer.close().delivered == 1);
