@@ -35,7 +35,9 @@ class StreamCore final : public LaneHome, public ForkAware {
         room(static_cast<std::int64_t>(options_.capacity), options_.max_bytes),
         wake(clock),
         lanes(room, wake, clock, options_.capacity,
-              {.stamped = options_.arrival_stamps || expires(), .weighed = weighs()}),
+              {.stamped = options_.arrival_stamps || expires(),
+               .weighed = weighs(),
+               .memory = Memory(options_.memory)}),
         backlog({this, &StreamCore::lose}),
         settlement(room) {
     backlog.stamped = lanes.stamped();
@@ -248,7 +250,12 @@ template <class T>
 bool StreamCore<T>::drop_unclaimed() {
   std::lock_guard lock(token);
   eviction_.drop_all(DropCause::unclaimed);
-  return lanes.drained();
+  if (!lanes.drained()) return false;
+  if (closed()) {  // threads may keep the core for its lanes; the user's memory is free already
+    lanes.let_go();
+    backlog.let_go();
+  }
+  return true;
 }
 
 template <class T>

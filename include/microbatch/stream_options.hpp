@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory_resource>
 #include <string>
 #include <utility>
 
@@ -73,6 +74,10 @@ struct StreamOptions {
   Duration expire_after = Duration::max();  ///< not in a window by then: dropped, counted
   ClockRef clock{};
   bool arrival_stamps = false;  ///< emitters that need stamps turn them on by themselves
+  /// Where items lie, in the lanes, pending and in windows, each with its stamp and the like. Any
+  /// thread uses it; it outlives the consumer (without one, the Stream) and every call that is still
+  /// inside. Null: operator new. What an item allocates by itself is the item's.
+  std::pmr::memory_resource* memory = nullptr;
 
   template <class U>
     requires std::same_as<T, AnyItem>
@@ -84,7 +89,8 @@ struct StreamOptions {
             .overflow = overflow,
             .expire_after = expire_after,
             .clock = clock,
-            .arrival_stamps = arrival_stamps};
+            .arrival_stamps = arrival_stamps,
+            .memory = memory};
   }
 
   void check() const {

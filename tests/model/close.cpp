@@ -5,7 +5,8 @@
 // Allowed: an append under way is accepted or refused. Forbidden: an item published after the lanes
 // were found quiet, an accepted item that the drain did not sweep, a drain that sleeps though the
 // last append has ended (relacy reports a deadlock); and an item that is left when nobody drains
-// any more, and that its producer, the last to know of it, does not see to either.
+// any more, and that its producer, the last to know of it, does not see to either; a chunk that
+// somebody looks into when the memory has been let go.
 
 #include "harness.hpp"
 
@@ -225,6 +226,42 @@ struct LatePublishers : rl::test_suite<LatePublishers, 3> {
   }
 };
 
+/// The same, and with the last item all memory goes, though producers still append and are told
+/// that the stream is closed. Chunks of one item: each append wants one.
+struct LetGo : rl::test_suite<LetGo, 3> {
+  std::unique_ptr<Queue> queue;
+  Lane<Item>* lanes[2];
+  Mutex token;
+
+  void before() {
+    queue = std::make_unique<Queue>(100, false, 8);
+    for (auto& lane : lanes) lane = &queue->lanes.acquire();
+  }
+
+  void thread(unsigned index) {
+    if (index < 2) {
+      for (int i = 0; i < 2; ++i) (void)queue->push(*lanes[index], static_cast<int>(index), i);
+    } else {
+      queue->close_input();
+      queue->wake.on_wake([this] { drop_unclaimed(); });
+      drop_unclaimed();
+    }
+  }
+
+  void drop_unclaimed() {
+    queue->wake.arm();
+    queue->lanes.barrier();
+    std::lock_guard lock(token);
+    queue->sweep();
+    if (queue->lanes.drained()) queue->lanes.let_go();
+  }
+
+  void after() {
+    RL_ASSERT(queue->lanes.waiting() == 0);
+    queue.reset();
+  }
+};
+
 /// The handshake alone, every schedule with few preemptions.
 struct OneGate : rl::test_suite<OneGate, 2> {
   static constexpr unsigned items = 2;
@@ -259,7 +296,8 @@ struct OneGate : rl::test_suite<OneGate, 2> {
 int main() {
   return bounded<OneGate>(4) && random<CloseBehindANewLane>(10'000) &&
                  random<CloseAndDrain>(20'000) && random<CloseWhileArming>(20'000) &&
-                 random<ARunThatThrows>(10'000) && random<LatePublishers>(20'000)
+                 random<ARunThatThrows>(10'000) && random<LatePublishers>(20'000) &&
+                 random<LetGo>(20'000)
              ? 0
              : 1;
 }

@@ -8,6 +8,7 @@
 /// one. The first is the stricter judge of the two handshakes, the second of all the rest: there
 /// the producers' fences do not order by accident what an acquire and a release should.
 
+#include <memory_resource>  // after relacy it would take relacy's rwlocks for its own
 #include <mutex>
 #include <source_location>
 #include <stdexcept>  // relacy forgets it

@@ -146,6 +146,14 @@ class Backlog {
     gone[static_cast<std::size_t>(id)] = std::exchange(spare_, static_cast<std::uint64_t>(id));
   }
 
+  /// Empty, and so for ever: all item memory is given back.
+  void let_go() noexcept {
+    front = ItemBuffer<T>();
+    rest_ = ItemBuffer<T>();
+    for (ItemBuffer<T>& bucket : buckets) bucket = ItemBuffer<T>();
+    large_spares_ = 0;
+  }
+
   [[nodiscard]] ItemBuffer<T>& bucket(BucketId id) noexcept {
     return buckets[static_cast<std::size_t>(id)];
   }

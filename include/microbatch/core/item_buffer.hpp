@@ -3,18 +3,18 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
-#include <memory>
 #include <utility>
 
 #include "item_slots.hpp"
+#include "memory.hpp"
 
 namespace microbatch::inline v0_1::detail {
 
 /// A contiguous run of items with their columns: appended at the back, taken from the front.
 /// Pending items and windows live in one; a window that takes everything takes the buffer itself.
 ///
-/// Threads: one at a time. Memory: grows by doubling and is kept, so a warm buffer allocates
-/// nothing.
+/// Threads: one at a time. Memory: that of the first items which it takes in; grows by doubling and
+/// is kept, so a warm buffer allocates nothing.
 ///
 /// `lost(slots, index)` is called for an item whose own move constructor threw; the item still
 /// stands in `slots`, and is destroyed when `lost` returns.
@@ -50,7 +50,7 @@ class ItemBuffer {
   /// on the way (their move threw while the buffer grew), which shifts what stood behind them.
   template <class Lost>
   bool append(ItemSlots<T>& from, std::size_t i, std::size_t n, Lost&& lost) {
-    const bool shifted = reserve(size() + n, lost);
+    const bool shifted = reserve(size() + n, from.memory(), lost);
     take(from, i, n, lost);
     return shifted;
   }
@@ -75,7 +75,7 @@ class ItemBuffer {
     requires std::copy_constructible<T>
   {
     if (n == 0) return;
-    reserve(size() + n, lost);
+    reserve(size() + n, from.slots_->memory(), lost);
     ItemSlots<T>::copy(*from.slots_, from.begin_ + i, *slots_, end_, n);
     end_ += n;
   }
@@ -118,7 +118,7 @@ class ItemBuffer {
   }
 
   template <class Lost>
-  bool reserve(std::size_t n, Lost&& lost) {
+  bool reserve(std::size_t n, const Memory& memory, Lost&& lost) {
     if (slots_ && begin_ + n <= slots_->size()) return false;
     const std::size_t old = size();
     if (slots_ && n <= slots_->size() && begin_ >= old) {  // the front half is free: slide down
@@ -131,7 +131,7 @@ class ItemBuffer {
     std::size_t size_wanted = std::bit_ceil(n);
     if (slots_) size_wanted = std::max(size_wanted, 2 * slots_->size());
     ItemBuffer grown;
-    grown.slots_ = ItemSlots<T>::make(size_wanted);
+    grown.slots_ = memory.make<ItemSlots<T>>(size_wanted);
     grown.take_all(*this, lost);
     swap(grown);
     return size() != old;
@@ -143,7 +143,7 @@ class ItemBuffer {
     from.forget_all();
   }
 
-  std::unique_ptr<ItemSlots<T>> slots_;
+  Made<ItemSlots<T>> slots_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
 };

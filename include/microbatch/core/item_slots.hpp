@@ -16,6 +16,7 @@
 #include "cache_line.hpp"
 #include "clock.hpp"
 #include "item.hpp"
+#include "memory.hpp"
 
 namespace microbatch::inline v0_1::detail {
 
@@ -27,15 +28,23 @@ namespace microbatch::inline v0_1::detail {
 /// is stored before the first item that uses it is published, and that publish (release) orders it.
 template <class E>
 class Column {
+  static_assert(std::is_trivially_destructible_v<E>);
+
  public:
   Column() = default;
   Column(const Column&) = delete;
   Column& operator=(const Column&) = delete;
-  ~Column() { delete[] get(); }
 
   [[nodiscard]] E* get() const noexcept { return cells_.load(std::memory_order_relaxed); }
-  void ensure(std::size_t n) {
-    if (get() == nullptr) cells_.store(new E[n](), std::memory_order_relaxed);
+  void ensure(std::size_t n, const Memory& memory) {
+    if (get() != nullptr) return;
+    auto* const cells = static_cast<E*>(memory.allocate(n * sizeof(E), alignof(E)));
+    std::uninitialized_value_construct_n(cells, n);
+    cells_.store(cells, std::memory_order_relaxed);
+  }
+  /// The end of a column of n.
+  void discard(std::size_t n, const Memory& memory) const noexcept {
+    if (get() != nullptr) memory.deallocate(get(), n * sizeof(E), alignof(E));
   }
 
  private:
@@ -47,26 +56,27 @@ class Column {
 template <class T>
 class ItemSlots {
  public:
-  explicit ItemSlots(std::size_t n) : items_(static_cast<T*>(allocate(n))), size_(n) {}
-  /// On the heap; what is not padded stands in one block with its items.
-  [[nodiscard]] static std::unique_ptr<ItemSlots> make(std::size_t n) {
-    if (padded(n)) return std::make_unique<ItemSlots>(n);
-    auto* const block = static_cast<std::byte*>(::operator new(header() + n * sizeof(T)));
-    return std::unique_ptr<ItemSlots>(::new (static_cast<void*>(block))
-                                          ItemSlots(reinterpret_cast<T*>(block + header()), n));
+  explicit ItemSlots(std::size_t n, const Memory& memory = {})
+      : memory_(memory), items_(allocate(n, memory)), size_(n) {}
+  /// In a block of their own: what is not padded lies behind them.
+  ItemSlots(OwnBlock, std::size_t n, const Memory& memory)
+      : memory_(memory), items_(padded(n) ? allocate(n, memory) : behind()), size_(n) {}
+  /// The size of that block.
+  [[nodiscard]] static constexpr std::size_t block_size(std::size_t n) noexcept {
+    return padded(n) ? sizeof(ItemSlots) : header() + n * sizeof(T);
   }
-  static void operator delete(void* block) noexcept { ::operator delete(block); }
   ItemSlots(const ItemSlots&) = delete;
   ItemSlots& operator=(const ItemSlots&) = delete;
   ~ItemSlots() {
-    if (reinterpret_cast<std::byte*>(items_) == reinterpret_cast<std::byte*>(this) + header())
-      return;  // in the same block
-    if (padded(size_))
-      ::operator delete(items_, std::align_val_t{std::max(alignof(T), cache_line)});
-    else
-      ::operator delete(items_);
+    stamps.discard(size_, memory_);
+    weights.discard(size_, memory_);
+    origins.discard(size_, memory_);
+    acks.discard(size_, memory_);
+    if (padded(size_) || items_ != behind())
+      memory_.deallocate(items_, size_ * sizeof(T), alignment(size_));
   }
 
+  [[nodiscard]] const Memory& memory() const noexcept { return memory_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] T* at(std::size_t i) const noexcept { return items_ + i; }
 
@@ -76,8 +86,13 @@ class ItemSlots {
 
   template <class E>
   void set(Column<E>& column, std::size_t i, E value) {
-    column.ensure(size_);
+    ensure(column);
     column.get()[i] = value;
+  }
+
+  template <class E>
+  void ensure(Column<E>& column) {
+    column.ensure(size_, memory_);
   }
 
   [[nodiscard]] Origin origin(std::size_t i) const noexcept { return cell(origins, i); }
@@ -99,7 +114,7 @@ class ItemSlots {
                    std::size_t n)
     requires std::copy_constructible<T>
   {
-    if (from.stamps.get() != nullptr) to.stamps.ensure(to.size_);
+    if (from.stamps.get() != nullptr) to.ensure(to.stamps);
     std::uninitialized_copy_n(from.items_ + i, n, to.items_ + j);
     move_cells(from.stamps, i, to.stamps, j, n);
     to.blank(j, n);
@@ -138,19 +153,22 @@ class ItemSlots {
   Column<AckState*> acks;
 
  private:
-  ItemSlots(T* items, std::size_t n) noexcept : items_(items), size_(n) {}
-  /// Bytes before the items that stand in one block with their slots.
+  /// Bytes before the items that lie in one block with their slots.
   [[nodiscard]] static constexpr std::size_t header() noexcept {
     return (sizeof(ItemSlots) + alignof(T) - 1) / alignof(T) * alignof(T);
+  }
+  [[nodiscard]] T* behind() noexcept {
+    return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(this) + header());
   }
   /// What fits into a cache line is not padded to one: there may be a million such slots.
   [[nodiscard]] static constexpr bool padded(std::size_t n) noexcept {
     return n * sizeof(T) > cache_line || alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__;
   }
-  static void* allocate(std::size_t n) {
-    if (padded(n))
-      return ::operator new(n * sizeof(T), std::align_val_t{std::max(alignof(T), cache_line)});
-    return ::operator new(n * sizeof(T));
+  [[nodiscard]] static constexpr std::size_t alignment(std::size_t n) noexcept {
+    return padded(n) ? std::max(alignof(T), cache_line) : alignof(T);
+  }
+  [[nodiscard]] static T* allocate(std::size_t n, const Memory& memory) {
+    return static_cast<T*>(memory.allocate(n * sizeof(T), alignment(n)));
   }
 
   template <class E>
@@ -169,10 +187,10 @@ class ItemSlots {
   }
   /// All allocation first, so that running out of memory leaves every item where it was.
   void prepare(const ItemSlots& from) {
-    if (from.stamps.get() != nullptr) stamps.ensure(size_);
-    if (from.weights.get() != nullptr) weights.ensure(size_);
-    if (from.origins.get() != nullptr) origins.ensure(size_);
-    if (from.acks.get() != nullptr) acks.ensure(size_);
+    if (from.stamps.get() != nullptr) ensure(stamps);
+    if (from.weights.get() != nullptr) ensure(weights);
+    if (from.origins.get() != nullptr) ensure(origins);
+    if (from.acks.get() != nullptr) ensure(acks);
   }
 
   static std::size_t move_items(T* from, T* to, std::size_t n) noexcept {
@@ -218,8 +236,9 @@ class ItemSlots {
     if (E* cells = column.get(); cells != nullptr) std::fill_n(cells + i, n, E{});
   }
 
-  T* items_;
-  std::size_t size_;
+  const Memory memory_;
+  T* const items_;
+  const std::size_t size_;
 };
 
 }  // namespace microbatch::inline v0_1::detail

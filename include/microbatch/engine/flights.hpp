@@ -221,8 +221,8 @@ class Flights {
 
   // The end without delivery.
 
-  /// Items inside a callback that runs are abandoned; the others go to `each(slots, slot)`, oldest
-  /// window first, and are handed back (dropped, if it returns false).
+  /// The end of all windows. Items inside a callback that runs are abandoned; the others go to
+  /// `each(slots, slot)`, oldest window first, and are handed back (dropped, if it returns false).
   template <class F>
   void give_up(F&& each) {
     for (Batch<T>* batch : active_) {
@@ -243,9 +243,14 @@ class Flights {
       }
       tell_emitter(*batch);
       tell_observer(*batch, core_.clock.now());
-      if (!batch->out) release(*batch);
+      if (!batch->out)
+        release(*batch);
+      else if (!batch->begun)  // begin() will not touch it
+        batch->items = ItemBuffer<T>();
     }
     active_.clear();
+    over_ = true;
+    for (Batch<T>* batch : free_) batch->items = ItemBuffer<T>();
   }
 
  private:
@@ -266,6 +271,7 @@ class Flights {
   }
   void release(Batch<T>& batch) noexcept {
     batch.items.clear();
+    if (over_) batch.items = ItemBuffer<T>();
     batch.copies = 0;
     batch.ended.clear();
     free_.push_back(&batch);
@@ -308,6 +314,7 @@ class Flights {
   std::size_t out_ = 0;
   std::uint32_t refusals_ = 0;
   bool refused_ = false;
+  bool over_ = false;  // no window will come: their memory is not kept for the next one
 };
 
 }  // namespace microbatch::inline v0_1::detail

@@ -78,6 +78,7 @@ class WindowFormer {
       buffer->slots().destroy(buffer->slot(0), 1);
       core_.backlog.forget_oldest(*buffer);
     }
+    scratch_.reset();
   }
 
  private:

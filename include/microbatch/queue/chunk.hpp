@@ -5,10 +5,10 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "../core/atomic.hpp"
 #include "../core/item_slots.hpp"
+#include "../core/memory.hpp"
 
 namespace microbatch::inline v0_1::detail {
 
@@ -16,7 +16,13 @@ namespace microbatch::inline v0_1::detail {
 /// item behind it, and read by the consumer after it has seen that item.
 template <class T>
 struct Chunk {
-  explicit Chunk(std::size_t n) : slots(n) {}
+  Chunk(OwnBlock, std::size_t n, const Memory& memory) : slots(n, memory) {}
+  [[nodiscard]] static constexpr std::size_t block_size(std::size_t) noexcept {
+    return sizeof(Chunk);
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return slots.size(); }
+  [[nodiscard]] const Memory& memory() const noexcept { return slots.memory(); }
+
   ItemSlots<T> slots;
   Chunk* next = nullptr;
   std::uint32_t number = 0;        // in its pool, from 1
@@ -37,19 +43,25 @@ template <class T>
 /// Treiber: Coping with Parallelism, 1986; the number above the top's index is the tag against
 /// reuse.)
 ///
-/// Threads: any. Chunks live as long as the pool, so a number that was read is always a chunk.
+/// Threads: any. Chunks live until clear(), so a number that was read is always a chunk.
 template <class T>
 class ChunkPool {
  public:
-  explicit ChunkPool(std::size_t slots) : slots_(slots) {}
+  explicit ChunkPool(std::size_t slots, const Memory& memory = {})
+      : slots_(slots), memory_(memory) {}
   ChunkPool(const ChunkPool&) = delete;
   ChunkPool& operator=(const ChunkPool&) = delete;
-  ~ChunkPool() {
+  ~ChunkPool() { clear(); }
+
+  /// The end of all chunks. Nobody else is here, or will be.
+  void clear() noexcept {
+    top_.store(0, std::memory_order_relaxed);
     for (std::size_t shelf = 0; shelf < shelves_.size(); ++shelf) {
-      Cell* cells = shelves_[shelf].load(std::memory_order_relaxed);
+      Cell* const cells = shelves_[shelf].load(std::memory_order_relaxed);
       if (cells == nullptr) continue;
+      shelves_[shelf].store(nullptr, std::memory_order_relaxed);
       for (std::size_t i = 0; i < cells_on(shelf); ++i)
-        delete cells[i].load(std::memory_order_relaxed);
+        Made<Chunk<T>>(cells[i].load(std::memory_order_relaxed)).reset();
       delete[] cells;
     }
   }
@@ -108,7 +120,7 @@ class ChunkPool {
   }
 
   Chunk<T>* make() {
-    auto chunk = std::make_unique<Chunk<T>>(slots_);
+    auto chunk = memory_.make<Chunk<T>>(slots_);
     chunk->number = made_.fetch_add(1, std::memory_order_relaxed) + 1;
     const std::size_t shelf = shelf_of(chunk->number);
     if (shelves_[shelf].load(std::memory_order_acquire) == nullptr) {
@@ -123,6 +135,7 @@ class ChunkPool {
   }
 
   const std::size_t slots_;
+  const Memory memory_;
   Atomic<std::uint64_t> top_{0};  // tag << 32 | number of the chunk on top, 0 when empty
   Atomic<std::uint32_t> made_{0};
   std::array<Atomic<Cell*>, 11> shelves_{};

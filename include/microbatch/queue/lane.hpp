@@ -134,23 +134,17 @@ class Lane {
 
   /// Called after a push that returned false: gets a chunk and room for it.
   [[nodiscard]] Refill refill(std::int64_t share) {
-    Chunk<T>* fresh = at_chunk_end() ? shared_.chunks.take() : nullptr;
-    Refill result = Refill::ready;
-    {
-      std::lock_guard lock(lock_);
-      if (closed_) {
-        result = Refill::closed;
-      } else {
-        if (granted() <= gate_.next())
-          set_granted(granted() + static_cast<std::uint64_t>(shared_.room.take(share)));
-        if (granted() <= gate_.next())
-          result = Refill::no_room;
-        else
-          link(std::exchange(fresh, nullptr));
-      }
+    std::lock_guard lock(lock_);
+    if (closed_) return Refill::closed;  // and leave the pool alone: see let_go()
+    Chunk<T>* const fresh = at_chunk_end() ? shared_.chunks.take() : nullptr;
+    if (granted() <= gate_.next())
+      set_granted(granted() + static_cast<std::uint64_t>(shared_.room.take(share)));
+    if (granted() <= gate_.next()) {
+      if (fresh != nullptr) shared_.chunks.give(fresh);
+      return Refill::no_room;
     }
-    if (fresh != nullptr) shared_.chunks.give(fresh);
-    return result;
+    link(fresh);
+    return Refill::ready;
   }
 
   // Anybody. Each is followed by a heavy_barrier, one for all lanes.
@@ -171,7 +165,7 @@ class Lane {
   /// Between revoke_and_wait() and the barrier: from the producer's next append on, items are
   /// stamped.
   void use_stamps(bool use) {
-    if (use && write_ != nullptr) write_->slots.stamps.ensure(write_->slots.size());
+    if (use && write_ != nullptr) write_->slots.ensure(write_->slots.stamps);
     // release: a producer that sees the flag, in an append under way, sees the column, too.
     stamped_.store(use, std::memory_order_release);
   }
@@ -200,6 +194,13 @@ class Lane {
   }
   /// After close() and the barrier: the producer is not in the midst of an append.
   [[nodiscard]] bool quiet() const noexcept { return gate_.quiet(); }
+  /// Closed, quiet and empty: nobody looks into the chunks any more, and all of them go back to the
+  /// pool.
+  void let_go() noexcept {
+    std::lock_guard lock(lock_);
+    reader_.drop_all(gate_.tail());
+    write_ = nullptr;
+  }
 
   // Whoever holds the token.
 
@@ -289,7 +290,7 @@ class Lane {
   /// Under the lock, with room granted.
   void link(Chunk<T>* fresh) {
     if (fresh != nullptr) {
-      if (stamped_.load(std::memory_order_relaxed)) fresh->slots.stamps.ensure(fresh->slots.size());
+      if (stamped_.load(std::memory_order_relaxed)) fresh->slots.ensure(fresh->slots.stamps);
       if (write_ != nullptr)
         write_->next = fresh;
       else

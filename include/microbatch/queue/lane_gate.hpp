@@ -78,7 +78,8 @@ class LaneGate {
   /// Takes back the announcement, or what of it was not published. True if somebody waits for that,
   /// as one does who closes.
   [[nodiscard]] bool leave() noexcept {
-    claim_.store(next(), std::memory_order_relaxed);
+    // release: with quiet(), so that whoever then frees the slots comes after what was tried there.
+    claim_.store(next(), std::memory_order_release);
     light_barrier(asymmetric_);
     // relaxed: if this misses arm(0), then quiet() sees the claim taken back after the barrier.
     return wake_at_.load(std::memory_order_relaxed) == 0;
@@ -143,7 +144,7 @@ class LaneGate {
   }
   /// After set_limit(0) and a heavy_barrier: nothing more will be published.
   [[nodiscard]] bool quiet() const noexcept {
-    const std::uint64_t claimed = claim_.load(std::memory_order_relaxed);
+    const std::uint64_t claimed = claim_.load(std::memory_order_acquire);  // pairs with leave()
     return claimed == tail();
   }
 

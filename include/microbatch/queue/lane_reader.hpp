@@ -74,6 +74,7 @@ class alignas(cache_line) LaneReader {
     while (head_ < tail) pop();
     for (Chunk<T>* chunk = read_ != nullptr ? read_ : first_; chunk != nullptr;)
       chunks_.give(std::exchange(chunk, chunk->next));
+    first_ = read_ = nullptr;
   }
 
  private:

@@ -26,10 +26,11 @@ class Lanes {
   struct Extras {
     bool stamped = false;
     bool weighed = false;
+    Memory memory{};
   };
 
   Lanes(Room& room, Wake& wake, Clock& clock, std::size_t capacity, Extras extras)
-      : chunks_(chunk_slots<T>(capacity)),
+      : chunks_(chunk_slots<T>(capacity), extras.memory),
         shared_{.room = room,
                 .chunks = chunks_,
                 .wake = wake,
@@ -161,6 +162,14 @@ class Lanes {
   [[nodiscard]] bool quiet() const noexcept {
     return std::all_of(view_.begin(), view_.end(),
                        [](const Lane<T>* lane) { return lane->quiet(); });
+  }
+
+  /// Closed and drained: all item memory is given back, while producers may still ask and be told
+  /// `closed`.
+  void let_go() noexcept {
+    std::lock_guard lock(mutex_);
+    for (auto& lane : lanes_) lane->let_go();
+    chunks_.clear();
   }
 
   /// Remembers what is published now, for passed_marks().
