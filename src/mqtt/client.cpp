@@ -29,6 +29,20 @@ int whole(Duration d) {
   return static_cast<int>(std::clamp<Duration::rep>(std::chrono::ceil<Unit>(d).count(), 1, most));
 }
 
+/// Of a CONNACK: MQTT 5, section 3.2.2.3.
+Limits limits_of(MQTTProperties& properties) {
+  Limits limits;
+  const auto number = [&](MQTTPropertyCodes code) -> std::optional<std::uint32_t> {
+    if (MQTTProperties_hasProperty(&properties, code) == 0) return std::nullopt;
+    return static_cast<std::uint32_t>(MQTTProperties_getNumericValue(&properties, code));
+  };
+  if (const auto size = number(MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE))
+    limits.packet_size = std::min<std::size_t>(limits.packet_size, *size);
+  if (const auto qos = number(MQTTPROPERTY_CODE_MAXIMUM_QOS)) limits.qos = static_cast<int>(*qos);
+  if (const auto retain = number(MQTTPROPERTY_CODE_RETAIN_AVAILABLE)) limits.retain = *retain != 0;
+  return limits;
+}
+
 MQTTAsync_SSLOptions ssl_options(const Tls& tls) {
   const auto text = [](const std::string& s) { return s.empty() ? nullptr : s.c_str(); };
   MQTTAsync_SSLOptions options = MQTTAsync_SSLOptions_initializer;
@@ -116,7 +130,8 @@ void Client::connect() {
     if (session_.kept) MQTTProperties_add(&properties, &expiry);
     options.connectProperties = &properties;
     options.onSuccess5 = [](void* self, MQTTAsync_successData5* data) {
-      static_cast<Client*>(self)->accepted(data->alt.connect.sessionPresent != 0);
+      static_cast<Client*>(self)->accepted(data->alt.connect.sessionPresent != 0,
+                                           limits_of(data->properties));
     };
     options.onFailure5 = [](void* self, MQTTAsync_failureData5* data) {
       const int reason = static_cast<int>(data->reasonCode);
@@ -130,7 +145,7 @@ void Client::connect() {
     options.MQTTVersion = MQTTVERSION_3_1_1;
     options.cleansession = session_.kept ? 0 : 1;
     options.onSuccess = [](void* self, MQTTAsync_successData* data) {
-      static_cast<Client*>(self)->accepted(data->alt.connect.sessionPresent != 0);
+      static_cast<Client*>(self)->accepted(data->alt.connect.sessionPresent != 0, {});
     };
     options.onFailure = [](void* self, MQTTAsync_failureData* data) {
       static_cast<Client*>(self)->answered({.there = true,
@@ -176,8 +191,9 @@ void Client::connect() {
 
 /// Before any message arrives, and on the same thread. Without memory it ends the process, as we
 /// could not keep an acknowledgement back.
-void Client::accepted(bool session_present) noexcept {
+void Client::accepted(bool session_present, const Limits& limits) noexcept {
   session_present_ = session_present;
+  limits_ = limits;
   if (finder_) sockets_ = finder_->added();
   finder_.reset();
   answered({.there = true});

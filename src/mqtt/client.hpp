@@ -3,6 +3,7 @@
 #include <MQTTAsync.h>
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -15,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "options.hpp"
 #include "socket.hpp"
 
 namespace microbatch::inline v0_1::mqtt {
@@ -26,6 +28,14 @@ struct Session {
   std::chrono::seconds expiry{0};  // MQTT 5
   std::stop_token stop{};          // ends the waits early
   Duration timeout{};              // to connect, and for each answer
+};
+
+/// What the broker takes, as one of MQTT 5 tells. With more it would cut the connection, each time
+/// anew.
+struct Limits {
+  std::size_t packet_size = max_packet_size;
+  int qos = 2;
+  bool retain = true;
 };
 
 /// What a client tells, on Paho's thread.
@@ -50,6 +60,7 @@ class Client {
   /// The broker had kept our session.
   [[nodiscard]] bool session_present() const noexcept { return session_present_; }
   [[nodiscard]] bool connected() const { return MQTTAsync_isConnected(handle_) != 0; }
+  [[nodiscard]] const Limits& limits() const noexcept { return limits_; }
   void subscribe(const std::vector<Subscription>& subscriptions);
   /// Events::published tells how it ended, unless the connection is lost before. An error
   /// otherwise.
@@ -72,7 +83,7 @@ class Client {
   };
 
   void connect();
-  void accepted(bool session_present) noexcept;
+  void accepted(bool session_present, const Limits& limits) noexcept;
   static void ended(void* sent, std::string error, bool transient);
   [[nodiscard]] Answer wait_for_answer(Duration timeout, const std::stop_token& stop = {});
   /// Paho's own timeout comes first; ours is for the case that it says nothing.
@@ -90,6 +101,7 @@ class Client {
   std::optional<SocketFinder> finder_;
   std::vector<Socket> sockets_;  // one: ours. Others are left alone, unless we cannot tell
   bool session_present_ = false;
+  Limits limits_;
   std::string tls_errors_;
 
   std::mutex mutex_;

@@ -101,6 +101,16 @@ std::optional<std::string> fault_of_filter(std::string_view filter) {
   return std::nullopt;
 }
 
+std::size_t packet_size(const Message& message, Version version) noexcept {
+  const std::size_t identifier = message.qos > 0 ? 2 : 0;
+  const std::size_t properties = version == Version::v5 ? 1 : 0;  // there are none, which it says
+  const std::size_t rest =
+      2 + message.topic.size() + identifier + properties + message.payload.size();
+  std::size_t length = 1;  // of the rest's length, seven bits a byte
+  for (std::size_t left = rest >> 7; left > 0; left >>= 7) ++length;
+  return 1 + length + rest;
+}
+
 void initialise_paho() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -163,6 +173,9 @@ void SourceOptions::check() const {
 
 void SinkOptions::check() const {
   connection.check();
+  if (max_packet_size < 1 || max_packet_size > mqtt::max_packet_size)
+    throw ConfigError(fmt::format("SinkOptions.max_packet_size must be from 1 to {}, got {}",
+                                  mqtt::max_packet_size, max_packet_size));
   check_time("SinkOptions.timeout", timeout, std::chrono::milliseconds(1), "1 ms");
   constexpr std::size_t most = 60'000;  // of 65'535 packet identifiers
   if (max_unacknowledged < 1 || max_unacknowledged > most)

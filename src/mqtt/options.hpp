@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <microbatch/core/clock.hpp>
 #include <microbatch/mqtt/connection.hpp>
+#include <microbatch/mqtt/message.hpp>
 #include <optional>
 #include <random>
 #include <string>
@@ -22,6 +24,10 @@ struct Address {
 /// right. MQTT 5, sections 1.5.4 and 4.7.
 [[nodiscard]] std::optional<std::string> fault_of_topic(std::string_view topic);
 [[nodiscard]] std::optional<std::string> fault_of_filter(std::string_view filter);
+
+/// Of the packet that publishes it, in bytes: MQTT 5, sections 2.1.4 and 3.3.
+[[nodiscard]] std::size_t packet_size(const Message& message, Version version) noexcept;
+constexpr std::size_t max_packet_size = 268'435'460;  // MQTT 5, section 2.1.4
 
 /// Once per process, before the first client.
 void initialise_paho();

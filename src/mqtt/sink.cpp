@@ -4,6 +4,8 @@
 #include <condition_variable>
 #include <microbatch/mqtt/sink.hpp>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -37,6 +39,7 @@ class Sink::Impl {
   };
 
   void connect_by(TimePoint until);
+  [[nodiscard]] std::optional<std::string> fault_of(const Message& message) const;
   void send(const Message& message, std::size_t index, TimePoint until);
   void published(std::uint64_t generation, std::size_t index, std::string error, bool transient);
 
@@ -139,12 +142,22 @@ PutErrors Sink::Impl::put(std::span<const Message> messages) {
   return errors;
 }
 
+/// What no broker takes, or this one does not.
+std::optional<std::string> Sink::Impl::fault_of(const Message& message) const {
+  if (auto fault = fault_of_topic(message.topic)) return fault;
+  const Limits& limits = client_->limits();
+  const std::size_t size = packet_size(message, options_.connection.version);
+  const std::size_t most = std::min(limits.packet_size, options_.max_packet_size);
+  if (message.qos > 2) return fmt::format("qos must be 0, 1 or 2, got {}", message.qos);
+  if (message.qos > limits.qos)
+    return fmt::format("qos is {}; the broker takes {}", message.qos, limits.qos);
+  if (message.retain && !limits.retain) return "retain is set, and the broker does not retain";
+  if (size > most) return fmt::format("its packet has {} bytes; at most {}", size, most);
+  return std::nullopt;
+}
+
 void Sink::Impl::send(const Message& message, std::size_t index, TimePoint until) {
-  constexpr std::size_t max_payload = 268'435'455 - 65'535 - 64;  // of a packet, less its header
-  std::optional<std::string> fault = fault_of_topic(message.topic);
-  if (!fault && message.qos > 2) fault = fmt::format("qos must be 0, 1 or 2, got {}", message.qos);
-  if (!fault && message.payload.size() > max_payload)
-    fault = fmt::format("{} bytes; MQTT allows {}", message.payload.size(), max_payload);
+  const std::optional<std::string> fault = fault_of(message);
   {
     std::unique_lock lock(mutex_);
     if (fault) {

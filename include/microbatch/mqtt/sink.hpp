@@ -16,6 +16,9 @@ struct SinkOptions {
   /// A put: reconnecting, sending, the broker's acknowledgements.
   Duration timeout = std::chrono::seconds(30);
   std::size_t max_unacknowledged = 1000;  ///< messages on their way at a time
+  /// The largest packet (a message, its topic, a few bytes) that the broker takes. An MQTT 5 broker
+  /// tells; one of MQTT 3.1.1 cuts the connection instead, and does so at each attempt.
+  std::size_t max_packet_size = 268'435'460;
 
   void check() const;
 };

@@ -171,8 +171,12 @@ TEST_CASE("connections that break in the middle of everything lose nothing", "[m
   std::jthread breaker([&](const std::stop_token& stop) {
     for (int i = 0; i < 5 && !stop.stop_requested(); ++i) {
       std::this_thread::sleep_for(500ms);  // time to connect
-      to_source.cut();
-      if (i % 2 == 0) to_sink.cut_after(500, test::TcpProxy::Way::to_server);  // within a packet
+      if (i % 2 == 0) {                    // within a packet
+        to_source.cut_after(500, test::TcpProxy::Way::to_client);
+        to_sink.cut_after(500, test::TcpProxy::Way::to_server);
+      } else {
+        to_source.cut();
+      }
     }
   });
   RunOptions<int, mqtt::Message> options;
@@ -218,6 +222,63 @@ TEST_CASE("a broker that is gone for a while is waited for, on both sides", "[mq
   }
   CHECK(errors.empty());
   CHECK(received.wait_for(numbers(0, 20)) == numbers(0, 20));
+}
+
+TEST_CASE("a broker that is not there at the start, and comes, is waited for", "[mqtt][broker]") {
+  if (!broker.has("server")) return;
+  const auto topic = unique("t");
+  test::TcpProxy proxy(0, broker["server"]);
+  proxy.go_away();
+  std::jthread comes([&] {
+    std::this_thread::sleep_for(500ms);
+    proxy.go_away(false);
+  });
+  Received received({.connection = through(proxy, "source"), .subscriptions = {{topic}}});
+  CHECK(received.error().empty());
+  comes.join();
+  proxy.go_away();
+  comes = std::jthread([&] {
+    std::this_thread::sleep_for(500ms);
+    proxy.go_away(false);
+  });
+  mqtt::Sink sink({.connection = through(proxy, "sink")});
+  CHECK(sink.put(numbered(topic, 0, 10)).empty());
+  CHECK(received.wait_for(numbers(0, 10)) == numbers(0, 10));
+}
+
+TEST_CASE("a payload that the callback cannot read is a dead letter, and the rest goes on",
+          "[mqtt][broker]") {
+  if (!broker.has("server")) return;
+  const auto version = GENERATE(mqtt::Version::v3_1_1, mqtt::Version::v5);
+  const auto topic = unique("t");
+  const mqtt::SourceOptions options{.connection = direct("source", version),
+                                    .subscriptions = {{topic}}};
+  std::mutex mutex;
+  std::multiset<std::string> buried;
+  {
+    RunOptions<mqtt::Message, void> run_options;
+    run_options.consumer.on_failure.first_delay = 1ms;
+    run_options.consumer.dead_letters = [&](DeadLetter<mqtt::Message>&& letter) {
+      const std::lock_guard lock(mutex);
+      buried.insert(letter.item.payload);
+    };
+    Received received(options, std::move(run_options), [](Window<mqtt::Message>& window) {
+      for (const auto& message : window) (void)std::stoi(message.payload);
+    });
+    auto messages = numbered(topic, 0, 50);
+    messages[20].payload = "no number";
+    messages[40].payload = "";
+    publish(messages);
+    auto good = numbers(0, 50);
+    good.erase(20);
+    good.erase(40);
+    CHECK(received.wait_for(good) == good);
+    received.stop();
+  }
+  CHECK(buried == std::multiset<std::string>{"", "no number"});
+  Received again(options);  // all of them were acknowledged
+  publish(numbered(topic, 50, 51));
+  CHECK(again.wait_for({50}) == std::set{50});
 }
 
 TEST_CASE("a slow link changes nothing but the time", "[mqtt][broker]") {
@@ -321,7 +382,7 @@ TEST_CASE("from MQTT to MQTT in one process, faster in than out: no deadlock, no
   stop.request_stop();
 }
 
-TEST_CASE("TLS and a password are used, and a wrong one, authority or host name is refused",
+TEST_CASE("TLS and a password are used, and a wrong one, authority, host name or date is refused",
           "[mqtt][broker]") {
   if (!broker.has("tls_server")) return;
   auto connection = direct("tls");
@@ -353,6 +414,12 @@ TEST_CASE("TLS and a password are used, and a wrong one, authority or host name 
   refused([](auto& c) { c.password = "canary-4711"; }, "Connection.user, password");
   refused([](auto& c) { c.tls.ca_file = ""; }, "Connection.tls");
   refused([](auto& c) { c.server.replace(c.server.find("localhost"), 9, "127.0.0.1"); }, "tls: ");
+  refused(
+      [](auto& c) {
+        c.server = broker["expired_server"];
+        c.tls.ca_file = broker["expired_ca"];
+      },
+      "certificate verify failed");
   connection.tls.ca_file = "";
   connection.tls.insecure_skip_verification = true;
   mqtt::Sink trusting({.connection = connection});

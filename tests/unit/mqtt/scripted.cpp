@@ -70,6 +70,11 @@ std::optional<Packet> read_packet(Socket& client, std::string& held) {
 const std::string connack_v3 = "\x20\x02\x00\x00"s;
 const std::string connack_v3_present = "\x20\x02\x01\x00"s;
 const std::string connack_v5 = "\x20\x03\x00\x00\x00"s;
+/// With properties: MQTT 5, section 3.2.2.3.
+std::string connack_v5_with(const std::string& properties) {
+  const auto size = static_cast<char>(properties.size());
+  return "\x20"s + static_cast<char>(3 + size) + "\x00\x00"s + size + properties;
+}
 std::string suback(const Packet& subscription, char code) {
   return "\x90\x03"s + subscription.bytes.substr(0, 2) + code;
 }
@@ -367,6 +372,68 @@ TEST_CASE("a message that an MQTT 5 broker refuses is an error of its own", "[mq
   CHECK_THROWS_AS(std::rethrow_exception(errors[0].error), mqtt::Error);
 }
 
+TEST_CASE("what the broker does not take is an error of its own, and the others are put",
+          "[mqtt]") {
+  // Once such a message made the broker cut the connection, at each attempt, without end.
+  const bool v5 = GENERATE(false, true);
+  std::atomic<int> published{0};
+  Peer peer([&](Socket& client, int) {
+    std::string held;
+    while (const auto packet = read_packet(client, held)) {
+      if (packet->type == Type::connect)  // packets of 20 bytes, QoS 1, nothing retained
+        client.write(v5 ? connack_v5_with("\x27\x00\x00\x00\x14\x24\x01\x25\x00"s) : connack_v3);
+      if (packet->type != Type::publish) continue;
+      ++published;
+      client.write("\x40\x02"s + packet->bytes.substr(3, 2));
+    }
+  });
+  mqtt::SinkOptions options{.connection = connection(peer), .timeout = 5s};
+  if (v5)
+    options.connection.version = mqtt::Version::v5;
+  else
+    options.max_packet_size = 20;
+  mqtt::Sink sink(options);
+  const auto of_packet = [&](std::size_t size) {  // topic "t", QoS 1
+    return mqtt::Message{.topic = "t", .payload = std::string(size - (v5 ? 8 : 7), 'x')};
+  };
+  std::vector<mqtt::Message> messages{of_packet(20), of_packet(21), of_packet(10)};
+  std::vector<std::size_t> wrong{1};
+  if (v5) {
+    messages.push_back({.topic = "t", .qos = 2});
+    messages.push_back({.topic = "t", .retain = true});
+    wrong = {1, 3, 4};
+  }
+  const auto errors = sink.put(messages);
+  REQUIRE(errors.size() == wrong.size());
+  for (std::size_t i = 0; i < wrong.size(); ++i) {
+    CHECK(errors[i].index == wrong[i]);
+    CHECK_THROWS_AS(std::rethrow_exception(errors[i].error), mqtt::Error);
+  }
+  CHECK(published == 2);
+}
+
+TEST_CASE("a broker that takes two messages at a time gets no third one", "[mqtt]") {
+  std::atomic<std::size_t> most{0};
+  Peer peer([&](Socket& client, int) {
+    std::string held;
+    std::vector<std::string> waiting;
+    while (const auto packet = read_packet(client, held)) {
+      if (packet->type == Type::connect) client.write(connack_v5_with("\x21\x00\x02"s));
+      if (packet->type != Type::publish) continue;
+      waiting.push_back(packet->bytes.substr(3, 2));
+      most = std::max(most.load(), waiting.size());
+      if (!held.empty() || client.readable(50)) continue;  // more is coming
+      for (const auto& id : waiting) client.write("\x40\x02"s + id);
+      waiting.clear();
+    }
+  });
+  mqtt::SinkOptions options{.connection = connection(peer), .timeout = 10s};
+  options.connection.version = mqtt::Version::v5;
+  mqtt::Sink sink(options);
+  CHECK(sink.put(std::vector<mqtt::Message>(9, {.topic = "t"})).empty());
+  CHECK(most == 2);
+}
+
 TEST_CASE("a broker that never acknowledges makes the put end in time", "[mqtt]") {
   Peer peer([&](Socket& client, int) {
     std::string held;
@@ -502,4 +569,5 @@ TEST_CASE("MQTT settings that cannot work are refused with their names", "[mqtt]
   refused([](auto& o) { o.session_expiry = 0s; }, "session_expiry");
   CHECK_THROWS_AS(mqtt::Sink({.timeout = 0s}), ConfigError);
   CHECK_THROWS_AS(mqtt::Sink({.max_unacknowledged = 0}), ConfigError);
+  CHECK_THROWS_AS(mqtt::Sink({.max_packet_size = 0}), ConfigError);
 }
