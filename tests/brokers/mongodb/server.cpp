@@ -283,6 +283,67 @@ TEST_CASE("a document that cannot be written is a dead letter, and the rest goes
   CHECK(read_all(place.source()) == expected);
 }
 
+TEST_CASE("a document that the callback cannot use is a dead letter, and the position passes it",
+          "[mongodb][broker]") {
+  if (!broker.has("server")) return;
+  const test::Folder folder;
+  const Place place;
+  mongodb::Sink sink(place.sink());
+  CHECK(sink.put(numbered(0, 50)).empty());
+  auto options = place.source();
+  options.position = folder / "position";
+  std::vector<int> seen, buried;
+  RunOptions<Document, void> run_options;
+  run_options.consumer.on_failure.first_delay = 1ms;
+  run_options.consumer.dead_letters = [&](DeadLetter<Document>&& letter) {
+    buried.push_back(number_of(letter.item));
+  };
+  const auto bad = [](int i) { return i == 25 || i == 49; };
+  const auto result = run(
+      mongodb::Source(options), CountWindow{10},
+      [&](Window<Document>& window) {
+        for (const auto& document : window)
+          if (bad(number_of(document))) throw std::runtime_error("not what was agreed");
+        for (const auto& document : window) seen.push_back(number_of(document));
+      },
+      NoSink{}, std::move(run_options));
+  CHECK(result.closed.delivered == 48);
+  CHECK(buried == std::vector{25, 49});
+  std::ranges::sort(seen);  // halves of a window may end in any order
+  auto good = numbers(0, 50);
+  std::erase_if(good, bad);
+  CHECK(seen == good);
+  CHECK(read_all(options).empty());
+}
+
+TEST_CASE("a server that is not there at the start, and comes, is waited for",
+          "[mongodb][broker]") {
+  if (!broker.has("server")) return;
+  test::TcpProxy proxy(0, broker["server"]);
+  const std::string uri = fmt::format("mongodb://127.0.0.1:{}/", proxy.port());
+  const Place place;
+  const auto comes_soon = [&] {
+    proxy.go_away();
+    return std::jthread([&] {
+      std::this_thread::sleep_for(500ms);
+      proxy.go_away(false);
+    });
+  };
+  auto sink_options = place.sink();
+  sink_options.uri = uri;
+  sink_options.connect_timeout = 20s;  // libmongoc looks again after five seconds
+  {
+    const auto coming = comes_soon();
+    mongodb::Sink sink(sink_options);
+    CHECK(sink.put(numbered(0, 10)).empty());
+  }
+  auto source_options = place.source();
+  source_options.uri = uri;
+  source_options.connect_timeout = 20s;
+  const auto coming = comes_soon();
+  CHECK(read_all(source_options) == numbers(0, 10));
+}
+
 TEST_CASE("a slow link changes nothing but the time", "[mongodb][broker]") {
   if (!broker.has("server")) return;
   test::TcpProxy proxy(0, broker["server"]);
