@@ -10,7 +10,8 @@
 #   bench/run.sh operators               instead: windows by key and event time, operators; two minutes
 #   bench/run.sh durable [FOLDER]        instead: durable streams, on the file system of FOLDER (default: here)
 #   bench/run.sh connectors              instead: Kafka, MQTT and MongoDB beside the bare client libraries, on servers that it
-#                                        starts, or that MICROBATCH_TEST_KAFKA, _MQTT and _MONGODB name
+#                                        starts, or that MICROBATCH_TEST_KAFKA, _MQTT and _MONGODB name; how a group of Kafka
+#                                        grows, and what its rebalances cost: half an hour
 #
 # What is missing is installed with apt; a contender that cannot be had is left out.
 set -euo pipefail
@@ -29,12 +30,15 @@ build() {
 }
 programs=$PWD/build/bench/bench
 
-# connector NAME SCRIPT FACT: what the script says under FACT is the address of its server.
-connector() {
-  local name=$1 script=$PWD/tests/brokers/$2 variable=MICROBATCH_TEST_${1^^} folder=$PWD/build/bench/brokers/$1
+# measure VARIABLE SCRIPT FACT PROGRAM...: with the server that the script starts, whose address it says under FACT.
+measure() {
+  local variable=$1 script=$PWD/tests/brokers/$2 fact=$3 folder=$PWD/build/bench/brokers/${2%.sh} program
+  shift 3
   "$script" start "$folder"
-  if grep -q "^$3=" "$folder/broker"; then
-    env "$variable=$(sed -n "s/^$3=//p" "$folder/broker")" "$programs/connectors/bench_connectors_$name" || failed=yes
+  if grep -q "^$fact=" "$folder/broker"; then
+    for program in "$@"; do
+      env "$variable=$(sed -n "s/^$fact=//p" "$folder/broker")" "$programs/connectors/bench_connectors_$program" || failed=yes
+    done
   fi
   "$script" stop "$folder"
 }
@@ -59,16 +63,20 @@ case ${1:-} in
     wish_for "their servers" command:javac command:mvn command:mosquitto
     cmake --preset bench >/dev/null
     names=()
-    for name in kafka mqtt mongodb; do
+    for name in kafka scaling mqtt mongodb; do
       ninja -C build/bench -t query "bench_connectors_$name" >/dev/null 2>&1 && names+=("bench_connectors_$name")
     done
     if ((${#names[@]} == 0)); then echo "no connector can be built here" && exit; fi
     build "${names[@]}"
     for name in "${names[@]#bench_connectors_}"; do
       case $name in
-        kafka) connector kafka kafka.sh bootstrap ;;
-        mqtt) connector mqtt mosquitto.sh server ;;
-        mongodb) connector mongodb mongodb.sh server ;;
+        kafka) measure MICROBATCH_TEST_KAFKA kafka.sh bootstrap kafka scaling ;;
+        mqtt) measure MICROBATCH_TEST_MQTT mosquitto.sh server mqtt ;;
+        mongodb)
+          measure MICROBATCH_TEST_MONGODB mongodb.sh server mongodb
+          # And one that syncs what it has written, where Go is there to build it.
+          [[ -n ${MICROBATCH_TEST_MONGODB:-} ]] || measure MICROBATCH_TEST_MONGODB ferretdb.sh server mongodb
+          ;;
       esac
     done
     [[ -z ${failed:-} ]]
