@@ -76,11 +76,13 @@ class Source::Impl {
 bool Source::Impl::next(Document& document, std::int64_t& offset, const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     try {
-      if (!started_) start();
+      if (!started_) {
+        start();
+        started_ = true;  // from here on, losses are made good
+      }
       if (!cursor_ && !changes_) open();
       const Got got =
           options_.read == Read::changes ? read_change(document, offset) : read(document, offset);
-      started_ = true;
       delay_ = Duration::zero();
       if (got == Got::document) return true;
       try {
@@ -95,6 +97,7 @@ bool Source::Impl::next(Document& document, std::int64_t& offset, const std::sto
     } catch (const Unavailable& error) {
       cursor_.reset();
       changes_.reset();
+      if (stop.stop_requested()) return false;
       if (!started_) throw;
       delay_ = std::clamp<Duration>(
           delay_ * 2, std::chrono::milliseconds(100),

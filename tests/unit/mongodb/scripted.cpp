@@ -176,6 +176,29 @@ TEST_CASE("a pipeline closes within its deadline while the server answers nothin
   CHECK(end.abandoned + end.handed_back.size() == 1);
 }
 
+TEST_CASE("a source is stopped within its timeout while the server answers nothing", "[mongodb]") {
+  std::stop_source stop;
+  const Peer peer([&](Socket& client, int) {
+    std::string held;
+    while (const auto message = read_message(client, held)) {
+      if (says(*message, "find"))
+        stop.request_stop();  // and no answer
+      else
+        answer(client, *message, is_hello(*message) ? hello : R"({"ok": 1, "cursor": {"id": 0,
+                 "ns": "d.$cmd.listCollections", "firstBatch": [{"name": "c"}]}})");
+    }
+  });
+  mongodb::Source source({.uri = fmt::format("mongodb://127.0.0.1:{}/", peer.port()),
+                          .database = "d",
+                          .collection = "c",
+                          .follow = true,
+                          .timeout = 300ms});
+  const auto begin = steady_clock().now();
+  run(source, CountWindow{1}, [](Window<Document>&) {}, NoSink{}, {.stop = stop.get_token()});
+  CHECK(stop.stop_requested());
+  CHECK(steady_clock().now() - begin < 5s);
+}
+
 TEST_CASE("MongoDB settings that cannot work are refused with their names", "[mongodb]") {
   const auto refused = [](auto change, const std::string& field) {
     mongodb::SourceOptions options{
