@@ -16,7 +16,7 @@ import time
 import urllib.parse
 import urllib.request
 
-program, repository = sys.argv[1], pathlib.Path(sys.argv[2])
+program, repository = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
 monitoring = repository / "packaging/monitoring"
 here = repository / "tests/integration/prometheus"
 failures = []

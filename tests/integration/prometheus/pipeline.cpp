@@ -71,7 +71,7 @@ int main() {
                                               std::this_thread::sleep_for(20ms);
                                             }
                                           })};
-    while (std::getchar() != '\n') continue;  // the order to come to rest
+    for (int c = 0; c != '\n' && c != EOF;) c = std::getchar();  // the order to come to rest
   }
   (void)inserts.close();
   (void)counts.close();
