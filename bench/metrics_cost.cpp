@@ -1,5 +1,6 @@
-// What does it cost to be watched? Histograms: one thread appends and steps the engine by hand, with
-// them and without. Looking: stats(), histograms() and a whole scrape's text, of consumers at work.
+// What does it cost to be watched? Histograms: one thread appends and steps the engine by hand,
+// with them and without. Looking: stats(), histograms() and a whole scrape's text, of consumers at
+// work.
 
 #include <benchmark/benchmark.h>
 
@@ -23,12 +24,11 @@ void windows(benchmark::State& state, bool histograms) {
   const auto window = static_cast<std::size_t>(state.range(0));
   microbatch::Stream<Item> stream;
   std::uint64_t sum = 0;
-  microbatch::Engine<Item> engine(
-      stream, microbatch::CountWindow{window},
-      [&](std::span<const Item> items) {
-        for (const Item item : items) sum += item;
-      },
-      {.histograms = histograms});
+  microbatch::Engine<Item> engine(stream, microbatch::CountWindow{window},
+                                  [&](std::span<const Item> items) {
+                                    for (const Item item : items) sum += item;
+                                  },
+                                  {.histograms = histograms});
   auto producer = stream.producer();
   constexpr Item burst = 32'768;
   for (auto _ : state) {

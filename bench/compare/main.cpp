@@ -2,8 +2,9 @@
 //
 //   bench_compare [--quick] [--only SECTION] [--rounds N] [--json FILE] [--picture FILE.svg]
 //
-// SECTION: throughput, metrics, latency, processor, idle, memory. The rounds are interleaved: each round
-// runs every cell of every contender once, so that a machine that drifts hits all of them alike.
+// SECTION: throughput, metrics, latency, processor, idle, memory. The rounds are interleaved: each
+// round runs every cell of every contender once, so that a machine that drifts hits all of them
+// alike.
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -216,8 +216,8 @@ void print_figures(const Results& results) {
     }
   }
   for (const std::size_t producers : producer_counts) {
-    figures.at_least(0.98, {"metrics", "", producers}, {"microbatch"},
-                     "throughput with histograms", "microbatch-measured");
+    figures.at_least(0.98, {"metrics", "", producers}, {"microbatch"}, "throughput with histograms",
+                     "microbatch-measured");
     figures.at_least(0.98, {"metrics, processor", "", producers}, {"microbatch"},
                      "items per processor time with histograms", "microbatch-measured");
   }

@@ -130,7 +130,8 @@ TEST_CASE("two consumers of the same labels are an error, one after the other is
   CHECK(prometheus_text(metrics.collect()).find("stream=") == std::string::npos);
 }
 
-TEST_CASE("of a million label values a limited number is shown, and the rest counted", "[metrics]") {
+TEST_CASE("of a million label values a limited number is shown, and the rest counted",
+          "[metrics]") {
   Metrics metrics({.max_series = 10});
   test::Rig<int> rig;
   rig.consume(CountWindow{1});

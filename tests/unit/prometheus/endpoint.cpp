@@ -175,7 +175,7 @@ TEST_CASE("a reader that never reads a large answer holds up one thread, and no 
   REQUIRE(metrics.watch(consumer));
   for (int i = 0; i < 5000; ++i) REQUIRE(stream.append(i) == AppendResult::accepted);
   const auto began = std::chrono::steady_clock::now();
-  const std::string text = get(endpoint.port());  // by the other thread
+  const std::string text = get(endpoint.port());         // by the other thread
   CHECK(std::chrono::steady_clock::now() - began < 4s);  // the slow one is given up after 5 s
   CHECK(text.find("microbatch_items_accepted_total{stream=\"s\"} 5000") != std::string::npos);
   CHECK(consumer.close().delivered == 5000);
