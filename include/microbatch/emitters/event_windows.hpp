@@ -38,10 +38,8 @@ class EventWindows : private ByItem {
   [[nodiscard]] auto panes() const
     requires requires(const Shape& shape) { shape.panes(); }
   {
-    EventTimeOptions rules = options_;
-    rules.allowed_lateness += shape_.size - shape_.pane();
     return EventWindows<StateOf, decltype(shape_.panes()), Timestamp, KeyFn>(
-        shape_.panes(), timestamp_, key_, rules);
+        shape_.panes(), timestamp_, key_, options_);
   }
   [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
   [[nodiscard]] const Timestamp& when() const noexcept { return timestamp_; }

@@ -17,8 +17,8 @@ namespace detail {
 
 template <class R, class P, class R2, class P2>
 HoppingShape hopping(std::chrono::duration<R, P> size, std::chrono::duration<R2, P2> hop) {
-  const HoppingShape shape{
-      {checked_interval("HoppingWindow: size", size), checked_interval("HoppingWindow: hop", hop)}};
+  const HoppingShape shape{{{checked_interval("HoppingWindow: size", size),
+                             checked_interval("HoppingWindow: hop", hop)}}};
   if (shape.hop > shape.size)
     throw ConfigError(
         fmt::format("HoppingWindow: hop must be at most the size, {} ns, got {} ns (items between "

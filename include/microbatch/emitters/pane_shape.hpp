@@ -14,18 +14,11 @@
 
 namespace microbatch::inline v0_1::detail {
 
-/// Windows of `size`, one every `hop`, of which one begins at an origin. They are made of panes,
-/// the longest stretches that no window begins or ends within.
-struct PaneShape {
+/// Windows of `size`, one every `hop`, of which one begins at an origin.
+struct WindowGrid {
   Duration size;
   Duration hop;
-  /// With panes as windows: for so many panes from the last one with items on, an empty window
-  /// without a key tells that the pane is over. 0: none.
-  std::int64_t closings = 0;
 
-  [[nodiscard]] Duration pane() const noexcept {
-    return Duration(std::gcd(size.count(), hop.count()));
-  }
   /// Begin of the last window that holds t.
   [[nodiscard]] EventTime last_window(EventTime t, EventTime origin) const noexcept {
     return origin + floor_div(t - origin, hop) * hop;
@@ -34,11 +27,34 @@ struct PaneShape {
   [[nodiscard]] EventTime first_window(EventTime t, EventTime origin) const noexcept {
     return origin + (floor_div(t - size - origin, hop) + 1) * hop;
   }
+  /// End of the last window that is over at t.
+  [[nodiscard]] EventTime last_over(EventTime t, EventTime origin) const noexcept {
+    return first_window(t, origin) - hop + size;
+  }
+};
+
+/// Windows made of panes, the longest stretches that no window begins or ends within.
+struct PaneShape : WindowGrid {
+  /// With panes as windows: for so many panes from the last one with items on, an empty window
+  /// without a key tells that the pane is over. 0: none.
+  std::int64_t closings = 0;
+  WindowGrid whole{};  ///< and the windows that these panes make up
+
+  [[nodiscard]] Duration pane() const noexcept {
+    return Duration(std::gcd(size.count(), hop.count()));
+  }
+  /// End of the last window that wants the items of a pane.
+  [[nodiscard]] EventTime wanted_until(EventTime pane, EventTime origin) const noexcept {
+    const WindowGrid& windows = closings > 0 ? whole : *this;
+    return windows.last_window(pane, origin) + windows.size;
+  }
 };
 
 /// Windows that overlap; those who add up do so by pane.
 struct HoppingShape : PaneShape {
-  [[nodiscard]] PaneShape panes() const noexcept { return {pane(), pane(), size / pane()}; }
+  [[nodiscard]] PaneShape panes() const noexcept {
+    return {{pane(), pane()}, size / pane(), *this};
+  }
 };
 
 /// The items of one pane: a bucket per key.

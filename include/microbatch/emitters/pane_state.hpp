@@ -32,8 +32,7 @@ class PaneState {
     take_in(pending, now);
     placing_.watermark.pass(now);
     fire(pending);
-    for (auto& pane : late_) leave_pane(std::move(pane), Reason::late);
-    late_.clear();
+    leave_late();
     const bool ready = choose(pending);
     return {.ready = ready,
             .reason = ready ? exit_.reason() : Reason::watermark,
@@ -149,9 +148,14 @@ class PaneState {
       const EventBounds bounds = pane_with(t);
       const EventTime last_end = shape_.last_window(bounds.begin, origin()) + shape_.size;
       if (met >= last_end) {
-        if (met >= last_end + placing_.watermark.options().allowed_lateness)
+        if (met >= shape_.wanted_until(bounds.begin, origin()) +
+                       placing_.watermark.options().allowed_lateness)
           return placing_.side(pending, Side::too_late);
-        return bucket_in(pending, store_.at(late_, bounds, last_end), std::forward<Q>(key));
+        const BucketId bucket =
+            bucket_in(pending, store_.at(late_, bounds, last_end), std::forward<Q>(key));
+        if (shape_.closings > 0) late_met_ = shape_.whole.last_over(met, origin());
+        find_next_end();
+        return bucket;
       }
       // Windows that were over before they had an item have passed, too.
       if (met != EventTime::min()) not_before_ = std::max(not_before_, first_window(met));
@@ -191,12 +195,18 @@ class PaneState {
     const EventTime window = next_window();
     next_end_ = window == EventTime::max() ? window : window + shape_.size;
     if (!parts_.empty()) next_end_ = std::min(next_end_, parts_.front()->last_end);
+    if (late_panes_wait()) next_end_ = std::min(next_end_, late_met_ + shape_.whole.hop);
+  }
+  [[nodiscard]] bool late_panes_wait() const noexcept {
+    return shape_.closings > 0 && !late_.empty();
   }
 
   /// Every window that the watermark has passed, as it stands now.
   void fire(Pending<T>& pending) {
     while (next_end_ <= placing_.watermark.now()) {
-      if (!parts_.empty() && parts_.front()->last_end == next_end_)
+      if (late_panes_wait())  // before a window is over that they belong to
+        leave_late();
+      else if (!parts_.empty() && parts_.front()->last_end == next_end_)
         leave_part(Reason::watermark);
       else
         fire_next(pending, Reason::watermark);
@@ -224,8 +234,21 @@ class PaneState {
       panes_.erase(panes_.begin());
       if (shape_.closings > 0) closings_until_ = bounds.begin + shape_.closings * pane_;
     }
-    if (closings_until_ > bounds.begin)
-      groups_.push_back({.reason = reason, .bounds = bounds, .pane = {}, .closing = true});
+    if (closings_until_ > bounds.begin) tell_over(bounds.end, reason);
+  }
+  /// Without a key or an item: panes until then are over; see PaneShape::closings.
+  void tell_over(EventTime until, Reason reason) {
+    groups_.push_back(
+        {.reason = reason, .bounds = {until - pane_, until}, .pane = {}, .closing = true});
+    over_ = until;
+  }
+  /// Of what waits here, all has met a watermark between the same two ends of whole windows.
+  void leave_late() {
+    if (late_.empty()) return;
+    if (late_panes_wait() && over_ < late_met_) tell_over(late_met_, Reason::watermark);
+    for (auto& pane : late_) leave_pane(std::move(pane), Reason::late);
+    late_.clear();
+    find_next_end();
   }
   void fire_overlapping(Pending<T>& pending, const EventBounds& bounds, Reason reason) {
     Group group{.reason = reason, .bounds = bounds, .pane = {}};
@@ -302,6 +325,8 @@ class PaneState {
   Pane<K>* here_ = nullptr;  // the pane of the last item, which is mostly that of the next one
   EventTime not_before_ = EventTime::min();      // windows that begin before this have fired
   EventTime closings_until_ = EventTime::min();  // see PaneShape::closings
+  EventTime over_ = EventTime::min();            // as was told by the last of them
+  EventTime late_met_ = EventTime::min();  // the last end of a whole window that late_ has met
   EventTime next_end_ = EventTime::max();
 
   std::vector<BucketId> to_;  // where the items in front go

@@ -41,7 +41,7 @@ class TumblingWindow
   template <class R, class P>
   static detail::PaneShape shape_of(std::chrono::duration<R, P> size) {
     const Duration whole = detail::checked_interval("TumblingWindow: size", size);
-    return {whole, whole};
+    return {{whole, whole}};
   }
 };
 

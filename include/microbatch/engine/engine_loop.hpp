@@ -97,8 +97,8 @@ class EngineLoop {
     const bool sweeping = flush_.sweeping();
     const std::uint64_t renumbered = core_->backlog.renumbered;
     Batch<T>* formed = former_.form(now, flights_);
-    while (formed != nullptr && draining_ &&
-           formed->items.empty())  // an end needs no empty windows
+    // An end needs no empty windows, but those which tell how far event time has come.
+    while (formed != nullptr && draining_ && formed->items.empty() && !formed->info.event_bounds)
       formed = former_.form(now, flights_);
     if (sweeping || (flush_.active() && renumbered != core_->backlog.renumbered))
       flush_.extend(former_.pending());

@@ -68,7 +68,7 @@ inline HoppingShape join_shape(const JoinRules& rules) {
   const Duration reach =
       std::max(Duration::zero(), -rules.from) + std::max(Duration::zero(), rules.to) + Duration(1);
   const Duration hop = std::max<Duration>(reach, std::chrono::milliseconds(1));
-  return {{2 * hop, hop}};
+  return {{{2 * hop, hop}}};
 }
 
 template <class L, class R, class By>

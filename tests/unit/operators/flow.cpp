@@ -120,6 +120,90 @@ TEST_CASE("flow: hopping windows add up panes, and come to what their items woul
   }
 }
 
+TEST_CASE(
+    "flow: hopping windows merge each pane a few times, however many they are in, and in order",
+    "[operators]") {
+  constexpr int seconds = 400;
+  std::vector<Sale> sales;
+  for (int i = 0; i < seconds; ++i)
+    for (const char shop : {'a', 'b'}) sales.push_back({i, shop, i % 10});
+  std::size_t adds = 0;
+  std::size_t merges = 0;
+  const auto text = aggregate([] { return std::string(); },
+                              [&](std::string& all, const Sale& sale) {
+                                ++adds;
+                                all += static_cast<char>('0' + sale.amount);
+                              },
+                              [&](std::string& all, std::string&& other) {
+                                ++merges;
+                                all += other;
+                              },
+                              [](std::string&& all) { return std::move(all); });
+  std::size_t windows = 0;
+  auto flow =
+      from(sales) | by_key(&Sale::shop) | window(HoppingWindow{100s, 1s, when}) | text |
+      to([&](const Aggregated<std::string, char>& result) {
+        ++windows;
+        std::string expected;
+        for (auto t = result.bounds->begin; t < result.bounds->end; t += 1s)
+          if (const auto second = t.time_since_epoch() / 1s; second >= 0 && second < seconds)
+            expected += static_cast<char>('0' + second % 10);
+        REQUIRE(result.value == expected);
+      });
+  flow.run();
+  CHECK(windows == 2 * (seconds + 99));
+  CHECK(adds == 2 * seconds);
+  CHECK(merges <= 2 * seconds + 2 * windows);
+}
+
+TEST_CASE("flow: hopping windows by panes are those that hold the items, late ones, too",
+          "[operators]") {
+  const auto seed = std::random_device{}();
+  INFO("seed " << seed);
+  std::mt19937 random(seed);
+  const auto results_of = [](const std::vector<Sale>& sales, const auto& emitter, auto&& added) {
+    std::map<std::string, int> results;
+    auto flow = from(sales) | by_key(&Sale::shop) | window(emitter) |
+                std::forward<decltype(added)>(added) | side([](Window<Sale>&) {}) |
+                to([&](const Aggregated<int, char>& result) {
+                  results[fmt::format("{} {} {}-{}", result.reason == Reason::late, result.key,
+                                      result.bounds->begin.time_since_epoch() / 1s,
+                                      result.bounds->end.time_since_epoch() / 1s)] += result.value;
+                });
+    flow.run();
+    return results;
+  };
+  const auto lines = [](const std::map<std::string, int>& results) {
+    std::string all;
+    for (const auto& [window, sum] : results) all += fmt::format("{}: {}\n", window, sum);
+    return all;
+  };
+  for (int round = 0; round < 20; ++round) {
+    const int hop = 1 + static_cast<int>(random() % 7);
+    const int size = hop + static_cast<int>(random() % 20);
+    std::vector<Sale> sales;
+    for (int i = 0; i < 300; ++i) {
+      int second = i / 2 + static_cast<int>(random() % 5);
+      if (random() % 5 == 0) second = std::max(0, second - static_cast<int>(random() % 40));
+      sales.push_back(
+          {second, static_cast<char>('a' + random() % 3), 1 + static_cast<int>(random() % 10)});
+    }
+    INFO("size " << size << " hop " << hop);
+    const HoppingWindow emitter{std::chrono::seconds(size),
+                                std::chrono::seconds(hop),
+                                when,
+                                {.out_of_orderness = 2s, .allowed_lateness = 10s}};
+    const auto add = [](int& all, const Sale& sale) { all += sale.amount; };
+    const auto windows =
+        results_of(sales, emitter, aggregate([] { return 0; }, add, [](int all) { return all; }));
+    const auto panes =
+        results_of(sales, emitter,
+                   aggregate([] { return 0; }, add, [](int& all, int&& other) { all += other; },
+                             [](int all) { return all; }));
+    REQUIRE(lines(panes) == lines(windows));
+  }
+}
+
 TEST_CASE("flow: hopping windows by panes are told when the watermark passes, items or not",
           "[operators]") {
   test::Rig<Sale> rig;
@@ -139,6 +223,38 @@ TEST_CASE("flow: hopping windows by panes are told when the watermark passes, it
   CHECK(lines == Lines{"-5-5: 1", "0-10: 3", "5-15: 2"});
   CHECK(rig.stats().delivered == 3);
   rig.close();
+}
+
+TEST_CASE("flow: lateness for hopping windows by panes does not depend on how items were swept",
+          "[operators]") {
+  const auto lines_of = [](bool one_by_one, bool in_time) {
+    test::Rig<Sale> rig;
+    auto [emitter, work] = detail::AggregateWork<detail::Count>{}.bind<Sale, false>(
+        HoppingWindow{17s, 6s, when, {.allowed_lateness = 10s}});
+    Lines lines;
+    const auto out = [&](const auto& result) {
+      lines.push_back(fmt::format("{}{}-{}: {}", result.reason == Reason::late ? "late " : "",
+                                  result.bounds->begin.time_since_epoch() / 1s,
+                                  result.bounds->end.time_since_epoch() / 1s, result.value));
+    };
+    rig.consume(emitter, [&, &work = work](Window<Sale>& window) {
+      if (window.reason() != Reason::too_late) work(window, out);
+    });
+    for (const int second : {100, 90, 83, 77, 130}) {
+      rig.append(Sale{second});
+      if (one_by_one) rig.run();
+    }
+    if (in_time) rig.run();
+    rig.close();
+    work.finish(out);
+    return sorted(lines);
+  };
+  // 90 is late for the window until 95, 83 for all of its own, and 77 has come too late.
+  const Lines expected{"114-131: 1", "120-137: 1", "126-143: 1",   "84-101: 2",
+                       "90-107: 2",  "96-113: 1",  "late 78-95: 1"};
+  CHECK(lines_of(true, true) == expected);
+  CHECK(lines_of(false, true) == expected);
+  CHECK(lines_of(false, false) == expected);  // all of it by the close
 }
 
 TEST_CASE("flow: what comes too late is a dead letter, or side() takes it", "[operators]") {

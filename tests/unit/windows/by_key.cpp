@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -313,6 +314,25 @@ TEST_CASE("by_key: idle keys are forgotten, and come back", "[windows]") {
   }
   CHECK(rig.stats().delivered == 15000);
   rig.close();
+}
+
+TEST_CASE("by_key: a million keys", "[windows][.long]") {
+  constexpr int keys = 1'000'000;
+  Rig<int> rig({.capacity = std::size_t{1} << 21});
+  std::vector<int> sums(keys);
+  ConsumerOptions<int> options{.executor = rig.executor};
+  auto consumer = streaming(
+      rig.stream, by_key([](int i) { return i % keys; }, CountWindow{2}),
+      [&](Window<int>& window) {
+        for (const int i : window)
+          sums[static_cast<std::size_t>(window.key<int>())] += i / keys + 1;
+      },
+      std::move(options));
+  for (int i = 0; i < 2 * keys; ++i)
+    if (rig.stream.append(i) != AppendResult::accepted) FAIL("the stream is full");
+  consumer.close();
+  CHECK(std::count(sums.begin(), sums.end(), 3) == keys);
+  CHECK(consumer.stats().windows == keys);
 }
 
 TEST_CASE("by_key over event time: each key's windows, with one watermark", "[windows]") {
