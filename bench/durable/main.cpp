@@ -1,15 +1,21 @@
 // How fast are appends that survive a power cut, alone and all the way to a committed window,
-// beside what one would use instead? One machine, one run, items of 100 bytes.
+// beside what one would use instead? One machine, one run, items of 100 bytes. The rounds are
+// interleaved: each runs every contender once, so that a disk that drifts hits all alike.
 //
 //   bench_durable [FOLDER] [ITEMS]      on the file system of FOLDER (default: here)
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
+#include <functional>
+#include <memory>
 #include <microbatch/emitters/count_window.hpp>
 #include <microbatch/sqlite/durable_stream.hpp>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -73,11 +79,29 @@ double end_to_end(const std::string& folder, std::size_t n) {
   return seconds;
 }
 
+/// Microseconds per item.
 double waits_for_each(const std::string& folder, std::size_t n) {
   Items stream(bench::fresh(folder, "ours.db"), "items");
   const bench::Stopwatch watch;
   for (std::size_t i = 0; i < n; ++i) stream.append(bench::item(i), synced).get();
   return watch.seconds() / static_cast<double>(n) * 1e6;
+}
+
+/// The same, while one callback of 50 ms with a transaction follows the other.
+double waits_beside_a_slow_callback(const std::string& folder, std::size_t n) {
+  auto file = std::make_shared<microbatch::sqlite::Database>(bench::fresh(folder, "ours.db"));
+  file->execute("CREATE TABLE results(item TEXT)");
+  Items stream(file, "items");
+  auto consumer = microbatch::streaming(
+      stream, microbatch::CountWindow{1}, [](microbatch::sqlite::Window<std::string>& window) {
+        window.transaction().execute("INSERT INTO results VALUES (?)", window[0]);
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      });
+  const bench::Stopwatch watch;
+  for (std::size_t i = 0; i < n; ++i) stream.append(bench::item(i), synced).get();
+  const double seconds = watch.seconds();
+  (void)consumer.stop();
+  return seconds / static_cast<double>(n) * 1e6;
 }
 
 double first_window_after_reopening(const std::string& folder, std::size_t n) {
@@ -100,19 +124,89 @@ double first_window_after_reopening(const std::string& folder, std::size_t n) {
   return seconds * 1e3;
 }
 
-/// The median of three runs, interleaved with nothing else.
-template <class Run>
-double median(Run run) {
-  std::vector<double> results{run(), run(), run()};
-  std::sort(results.begin(), results.end());
-  return results[1];
+constexpr int rounds = 5;
+
+struct Contender {
+  const char* name;
+  std::function<double()> run;  ///< what is measured; 0: not installed
+  std::vector<double> results{};
+  std::vector<double> processor{};  ///< seconds of processor time
+};
+
+double processor_time() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+  };
+  return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-void row(const char* name, double seconds, std::size_t n) {
-  if (seconds > 0)
-    fmt::print("  {:<58}{:>8.2f} M items/s\n", name, static_cast<double>(n) / seconds / 1e6);
-  else
-    fmt::print("  {:<58}{:>18}\n", name, "not installed");
+void race(std::vector<Contender>& contenders) {
+  for (int round = 0; round < rounds; ++round) {
+    for (Contender& contender : contenders) {
+      const double before = processor_time();
+      contender.results.push_back(contender.run());
+      contender.processor.push_back(processor_time() - before);
+    }
+  }
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+/// Round by round.
+double ratio(const std::vector<double>& a, const std::vector<double>& b) {
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < a.size(); ++i) ratios.push_back(a[i] / b[i]);
+  return median(ratios);
+}
+
+void throughput(const std::string& folder, std::size_t n) {
+  std::vector<Contender> all{
+      {"bare file, write + fdatasync", [&] { return bench::bare_file(folder, n); }},
+      {"SQLite, a row per item", [&] { return bench::sqlite_row_per_item(folder, n); }},
+      {"RocksDB, synced batches", [&] { return bench::rocksdb_batches(folder, n); }},
+      {"LMDB, synced transactions", [&] { return bench::lmdb_batches(folder, n); }},
+      {"DurableStream, 4 threads, a receipt per item",
+       [&] { return synced_appends(folder, n, false); }},
+      {"DurableStream, 4 threads, a receipt per 1000 items",
+       [&] { return synced_appends(folder, n, true); }},
+      {"DurableStream, end to end: append synced ... commit",
+       [&] { return end_to_end(folder, n); }}};
+  race(all);
+  const auto items = static_cast<double>(n);
+  fmt::print("  {:<52}{:>24}{:>18}{:>16}{:>13}\n", "", "M items/s (range)", "processor ns/item",
+             "times bare file", "times SQLite");
+  for (const Contender& c : all) {
+    const auto [least, most] = std::minmax_element(c.results.begin(), c.results.end());
+    if (*most <= 0) {
+      fmt::print("  {:<52}{:>24}\n", c.name, "not installed");
+      continue;
+    }
+    fmt::print("  {:<52}{:>24}{:>18.0f}{:>16.2f}{:>13.2f}\n", c.name,
+               fmt::format("{:.2f} ({:.2f}-{:.2f})", items / median(c.results) / 1e6,
+                           items / *most / 1e6, items / *least / 1e6),
+               median(c.processor) / items * 1e9, ratio(all[0].results, c.results),
+               ratio(all[1].results, c.results));
+  }
+}
+
+void latency(const std::string& folder, std::size_t n) {
+  std::vector<Contender> all{
+      {"bare file, write + fdatasync", [&] { return bench::bare_file_one_by_one(folder, n); }},
+      {"DurableStream", [&] { return waits_for_each(folder, n); }},
+      {"DurableStream, beside callbacks of 50 ms",
+       [&] { return waits_beside_a_slow_callback(folder, n); }}};
+  race(all);
+  for (const Contender& c : all) {
+    const auto [least, most] = std::minmax_element(c.results.begin(), c.results.end());
+    fmt::print("  {:<52}{:>24}{:>31.2f} times bare file\n", c.name,
+               fmt::format("{:.0f} us ({:.0f}-{:.0f})", median(c.results), *least, *most),
+               ratio(c.results, all[0].results));
+  }
 }
 
 }  // namespace
@@ -120,26 +214,21 @@ void row(const char* name, double seconds, std::size_t n) {
 int main(int argc, char** argv) {
   const std::string folder = argc > 1 ? argv[1] : ".";
   const std::size_t n = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 1'000'000;
-  fmt::print("synced appends of {} items of {} bytes, {} to a sync for the peers\n", n,
-             bench::item_size, bench::group);
-  row("bare file, write + fdatasync", median([&] { return bench::bare_file(folder, n); }), n);
-  row("SQLite, a row per item", median([&] { return bench::sqlite_row_per_item(folder, n); }), n);
-  row("RocksDB, synced batches", median([&] { return bench::rocksdb_batches(folder, n); }), n);
-  row("LMDB, synced transactions", median([&] { return bench::lmdb_batches(folder, n); }), n);
-  row("DurableStream, 4 threads, a receipt per item",
-      median([&] { return synced_appends(folder, n, false); }), n);
-  row("DurableStream, 4 threads, a receipt per 1000 items",
-      median([&] { return synced_appends(folder, n, true); }), n);
-  row("DurableStream, end to end: append synced ... commit",
-      median([&] { return end_to_end(folder, n); }), n);
+  fmt::print(
+      "synced appends of {} items of {} bytes, {} to a sync for the peers; medians of {} "
+      "interleaved rounds, ratios round by round\n",
+      n, bench::item_size, bench::group, rounds);
+  throughput(folder, n);
   fmt::print("one thread that waits for each\n");
-  const double bare = median([&] { return bench::bare_file_one_by_one(folder, 1000); });
-  const double ours = median([&] { return waits_for_each(folder, 1000); });
-  fmt::print("  {:<58}{:>8.0f} us\n", "bare file, write + fdatasync", bare);
-  fmt::print("  {:<58}{:>8.0f} us, {:.2f} times\n", "DurableStream", ours, ours / bare);
+  latency(folder, std::min<std::size_t>(n, 500));
   fmt::print("reopening with {} pending items\n", n);
-  fmt::print("  {:<58}{:>8.1f} ms\n", "to the first window of 1000",
-             median([&] { return first_window_after_reopening(folder, n); }));
+  std::vector<Contender> reopening{
+      {"to the first window of 1000", [&] { return first_window_after_reopening(folder, n); }}};
+  race(reopening);
+  const auto [least, most] =
+      std::minmax_element(reopening[0].results.begin(), reopening[0].results.end());
+  fmt::print("  {:<52}{:>24}\n", reopening[0].name,
+             fmt::format("{:.1f} ms ({:.1f}-{:.1f})", median(reopening[0].results), *least, *most));
   for (const char* name : {"bare", "rows.db", "rocks", "lmdb", "ours.db"})
     (void)bench::fresh(folder, name);
 }
