@@ -13,6 +13,7 @@
 
 #include "../delivery/failure_policy.hpp"
 #include "../delivery/handler.hpp"
+#include "../delivery/put_plan.hpp"
 #include "durable_window.hpp"
 #include "options.hpp"
 #include "term.hpp"
@@ -26,7 +27,7 @@ struct Committing {
   std::optional<std::conditional_t<std::is_void_v<R>, Nothing, R>> value{};
   std::vector<ItemRun> runs{};
   typename S::Transaction transaction{};
-  bool put = false;  ///< the user's sink has it
+  PutPlan puts{};  ///< what the user's sink has not taken yet
   bool committed = false;
 };
 
@@ -81,6 +82,10 @@ class Committed {
       call_durable<T, S>(*callback_, durable);
     else
       result.value.emplace(call_durable<T, S>(*callback_, durable));
+    if constexpr (ManyResults<R>)
+      result.puts.start(std::ranges::size(*result.value), 0, {});
+    else
+      result.puts.start(1, 0, {});
   }
 
   std::shared_ptr<Term<T, S, C>> term_;
@@ -102,8 +107,7 @@ class CommitSink {
     for (const auto& kept : results) {
       auto& result = const_cast<Committing<S, R>&>(kept);  // the engine's own, kept for a retry
       if constexpr (!std::is_void_v<R>)
-        if (sink_ && !result.put) put_one(*result.value);
-      result.put = true;
+        if (sink_) put_what_is_left(result);
       if (!result.committed) term_->commit(result.runs, result.transaction);
       result.committed = true;
     }
@@ -111,18 +115,20 @@ class CommitSink {
   void close() { sink_.close(); }
 
  private:
-  /// A sink that fails in part is asked again for all of the window's results: the window, and not
-  /// the item, is what the file knows as put.
-  template <class V>
-  void put_one(V& value) {
-    PutErrors errors;
-    if constexpr (ManyResults<V>) {
-      using E = std::ranges::range_value_t<V>;
-      errors = sink_.put(std::span<const E>(std::ranges::data(value), std::ranges::size(value)));
-    } else {
-      errors = sink_.put(std::span<const V>(&value, 1));
-    }
-    if (!errors.empty()) std::rethrow_exception(errors.front().error);
+  /// What a sink that fails in part has taken is not put again. No item becomes a dead letter here:
+  /// the window is committed as a whole, with what is in its transaction.
+  void put_what_is_left(Committing<S, R>& result) {
+    result.puts.put([&](PutPlan::Run run) {
+      if constexpr (ManyResults<R>) {
+        using V = std::ranges::range_value_t<R>;
+        return sink_.put(std::span<const V>(std::ranges::data(*result.value) + run.from, run.n));
+      } else {
+        return sink_.put(std::span<const R>(&*result.value, run.n));
+      }
+    });
+    std::vector<Rejection> nobody;
+    const auto again = [](const std::exception_ptr&) { return true; };
+    if (auto error = result.puts.sort_out(again, nobody)) std::rethrow_exception(error);
   }
 
   std::shared_ptr<Term<T, S, C>> term_;

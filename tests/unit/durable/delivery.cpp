@@ -333,6 +333,39 @@ TEMPLATE_TEST_CASE("results go to the sink before the window commits", "[durable
   CHECK(stream.stored().pending == 0);
 }
 
+TEMPLATE_TEST_CASE("of a sink that fails in part, only what it did not take is put again",
+                   "[durable]", MemoryWorld, SqliteWorld) {
+  struct Moody {  // its n-th put takes results of up to n bytes
+    microbatch::PutErrors put(std::span<const std::string> results) {
+      puts.emplace_back(results.begin(), results.end());
+      microbatch::PutErrors errors;
+      for (std::size_t i = 0; i < results.size(); ++i)
+        if (results[i].size() > puts.size())
+          errors.push_back({i, std::make_exception_ptr(std::runtime_error("not yet"))});
+      return errors;
+    }
+    std::vector<Strings> puts;
+  };
+  const TestType world;
+  StreamOf<TestType> stream(world.open());
+  Moody sink;
+  int calls = 0;
+  auto consumer = streaming(stream, CountWindow{4},
+                            [&](WindowOf<TestType>& window) {
+                              ++calls;
+                              TestType::add(window.transaction(), "windows", 1);
+                              return Strings(window.begin(), window.end());
+                            },
+                            {.sink = std::ref(sink), .on_failure = quick_retries()});
+  stream.append_range(Strings{"22", "1", "333", "22"}, synced).get();
+  consumer.flush();
+  CHECK(calls == 1);
+  CHECK(sink.puts == std::vector<Strings>{{"22", "1", "333", "22"}, {"22"}, {"333", "22"}});
+  CHECK(world.total("windows") == 1);
+  CHECK(stream.stored().delivered == 4);
+  CHECK(stream.stored().dead_lettered == 0);
+}
+
 TEMPLATE_TEST_CASE("windows that run side by side each commit their own items", "[durable]",
                    MemoryWorld, SqliteWorld) {
   const TestType world;
