@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <future>
 #include <mutex>
@@ -52,7 +53,7 @@ class ReceiptState {
   void on_complete(Task task) {
     {
       std::lock_guard lock(mutex_);
-      if (!complete_) {
+      if (watch()) {
         then_ = std::move(task);
         return;
       }
@@ -60,25 +61,22 @@ class ReceiptState {
     task();
   }
   void wait() {
+    if (ready()) return;
     std::unique_lock lock(mutex_);
-    done_.wait(lock, [&] { return complete_; });
+    if (watch()) done_.wait(lock, [&] { return ready(); });
   }
   [[nodiscard]] bool wait_until(std::chrono::steady_clock::time_point deadline) {
+    if (ready()) return true;
     std::unique_lock lock(mutex_);
-    return done_.wait_until(lock, deadline, [&] { return complete_; });
+    return !watch() || done_.wait_until(lock, deadline, [&] { return ready(); });
   }
-  [[nodiscard]] bool ready() {
-    std::lock_guard lock(mutex_);
-    return complete_;
+  [[nodiscard]] bool ready() const noexcept {
+    // acquire: with the exchange in finish(). Once it is complete, error() and last() are final.
+    return phase_.load(std::memory_order_acquire) == Phase::complete;
   }
-  [[nodiscard]] std::exception_ptr error() {
-    std::lock_guard lock(mutex_);
-    return error_;
-  }
-  [[nodiscard]] Position last() {
-    std::lock_guard lock(mutex_);
-    return last_;
-  }
+  [[nodiscard]] const std::exception_ptr& error() const noexcept { return error_; }  // once ready
+  // relaxed: once ready, too.
+  [[nodiscard]] Position last() const noexcept { return last_.load(std::memory_order_relaxed); }
 
   void release(std::size_t n = 1) noexcept {
     // acq_rel: the one who frees sees what all the others did before.
@@ -88,25 +86,43 @@ class ReceiptState {
   const Safety safety;
 
  private:
+  enum class Phase : std::uint8_t { open, watched, complete };
+
   void finish(std::size_t items, Position last, std::exception_ptr error) {
-    std::unique_lock lock(mutex_);
-    if (error && !error_) error_ = std::move(error);
-    if (last > last_) last_ = last;
-    // relaxed: the mutex orders it.
-    if (open_.fetch_sub(items, std::memory_order_relaxed) != items) return;
-    complete_ = true;
-    Task then = std::move(then_);
-    done_.notify_all();
-    lock.unlock();
+    if (error) {
+      std::lock_guard lock(mutex_);
+      if (!error_) error_ = std::move(error);
+    }
+    // Only the thread that writes has positions, and those ascend.
+    if (last >= 0) last_.store(last, std::memory_order_relaxed);
+    // acq_rel: the last one to finish sees, and passes on, what all the others stored.
+    if (open_.fetch_sub(items, std::memory_order_acq_rel) != items) return;
+    // release: with ready() and watch(). The common receipt has nobody to wake, and takes no lock.
+    if (phase_.exchange(Phase::complete, std::memory_order_release) != Phase::watched) return;
+    Task then;
+    {
+      std::lock_guard lock(mutex_);
+      then = std::move(then_);
+    }
+    done_.notify_all();  // without the mutex, or whoever wakes up would sleep again for it
     if (then) then();
+  }
+
+  /// Under the mutex, which finish() takes, too, before it looks for whom to wake. False: it is
+  /// complete already.
+  [[nodiscard]] bool watch() noexcept {
+    Phase now = Phase::open;
+    // acquire: with the exchange in finish(). What a watcher leaves is published by the mutex.
+    phase_.compare_exchange_strong(now, Phase::watched, std::memory_order_acquire);
+    return now != Phase::complete;
   }
 
   std::atomic<std::size_t> references_{1};  // the caller's and each share's; the last release frees
   std::atomic<std::size_t> open_{1};        // the caller's and each share's, not answered yet
+  std::atomic<Position> last_{-1};
+  std::atomic<Phase> phase_{Phase::open};  // waiters say `watched`, the last to finish `complete`
   std::mutex mutex_;
   std::condition_variable done_;
-  bool complete_ = false;
-  Position last_ = -1;
   std::exception_ptr error_;
   Task then_;
 };
