@@ -38,6 +38,7 @@ class PowerCutDisk {
     off_ = false;
     left_ = -1;
     failing_syncs_ = 0;
+    bad_ = false;
     most_bytes_ = static_cast<std::size_t>(-1);
   }
   /// The power goes at the n-th write or sync from now on.
@@ -49,6 +50,11 @@ class PowerCutDisk {
   void fail_next_sync() {
     std::lock_guard lock(mutex_);
     failing_syncs_ = 1;
+  }
+  /// As long as it is bad, every read and write is an I/O error.
+  void set_bad(bool bad) {
+    std::lock_guard lock(mutex_);
+    bad_ = bad;
   }
   /// Writes that would make a file larger than that find no space.
   void limit_files(std::size_t bytes) {
@@ -190,7 +196,7 @@ class PowerCutDisk {
   static int read(sqlite3_file* f, void* to, int n, sqlite3_int64 at) {
     Handle& h = of(f);
     std::lock_guard lock(h.disk->mutex_);
-    if (!h.disk->powered(false)) return SQLITE_IOERR_READ;
+    if (!h.disk->powered(false) || h.disk->bad_) return SQLITE_IOERR_READ;
     const auto& now = file_of(f).now;
     const auto begin = static_cast<std::size_t>(at);
     const std::size_t have =
@@ -203,7 +209,7 @@ class PowerCutDisk {
   static int write(sqlite3_file* f, const void* from, int n, sqlite3_int64 at) {
     Handle& h = of(f);
     std::lock_guard lock(h.disk->mutex_);
-    if (!h.disk->powered(true)) return SQLITE_IOERR_WRITE;
+    if (!h.disk->powered(true) || h.disk->bad_) return SQLITE_IOERR_WRITE;
     File& file = file_of(f);
     const auto begin = static_cast<std::size_t>(at);
     const std::size_t end = begin + static_cast<std::size_t>(n);
@@ -376,6 +382,7 @@ class PowerCutDisk {
   std::map<std::string, std::shared_ptr<File>> files_;
   std::int64_t left_ = -1;
   int failing_syncs_ = 0;
+  bool bad_ = false;
   std::size_t most_bytes_ = static_cast<std::size_t>(-1);
   std::uint64_t syncs_ = 0;
   bool off_ = false;

@@ -1,5 +1,7 @@
 // Disks that fail: on a VFS of the tests' own.
 
+#include <atomic>
+#include <future>
 #include <thread>
 
 #include "support/power_cut_vfs.hpp"
@@ -43,6 +45,34 @@ TEST_CASE("a full disk: refused at once, what was acknowledged stays, and it goe
   CHECK(lines.stored().pending == 2);
   lines.append("b", synced).get();
   CHECK(lines.stored().pending == 3);
+}
+
+TEST_CASE("I/O errors: receipts and consumer say so, and work goes on when the disk does",
+          "[durable][faults]") {
+  Disk d;
+  auto lines = d.open();
+  std::promise<std::string> told;
+  std::atomic<int> errors{0};
+  Delivered seen;
+  auto consumer = consume(
+      lines, 1, [&](auto& window) { seen.add(window); },
+      {.on_failure = quick_retries(), .on_error = [&](const microbatch::BackgroundError& error) {
+         if (errors++ == 0) told.set_value(error.text);
+       }});
+  lines.append("a", synced).get();
+  consumer.flush();
+  d.disk.set_bad(true);
+  CHECK_THROWS_WITH(lines.append("told", synced).get(),
+                    Catch::Contains(d.folder.file("a.db")) && Catch::Contains("I/O error"));
+  CHECK(lines.append("queued") == microbatch::AppendResult::accepted);
+  lines.storage().wake(microbatch::Bell::appended);  // the consumer looks, and cannot read
+  CHECK_THAT(told.get_future().get(),
+             Catch::Contains(d.folder.file("a.db")) && Catch::Contains("I/O error"));
+  d.disk.set_bad(false);
+  lines.flush();
+  lines.append("b", synced).get();
+  consumer.flush();
+  CHECK(seen.items() == Strings{"a", "queued", "b"});
 }
 
 TEST_CASE("an fsync that fails: the receipt says unknown, and nothing is synced again",

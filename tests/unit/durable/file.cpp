@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <map>
 #include <random>
 
@@ -218,6 +219,25 @@ TEST_CASE("the view shows text items one by one, and which of them are pending",
                       " AND NOT pending") == "9 20");
 }
 
+TEST_CASE("the view shows the items of a JSON codec, for SQL to look into", "[durable][file]") {
+  struct Json {
+    [[nodiscard]] static std::string_view name() { return "json"; }
+    [[nodiscard]] static std::uint32_t version() { return 1; }
+    static void encode(int n, std::string& out) { out += "{\"n\":" + std::to_string(n) + "}"; }
+    [[nodiscard]] static int decode(std::string_view bytes) {
+      return std::stoi(std::string(bytes.substr(5)));
+    }
+  };
+  const Folder folder;
+  const std::string path = folder.file("a.db");
+  microbatch::sqlite::DurableStream<int, Json> numbers(path, "numbers");
+  numbers.append_range(std::vector<int>{1, 20, 300}, synced).get();
+  CHECK(sql(path, "SELECT group_concat(item, ' ') FROM microbatch_items") ==
+        R"({"n":1} {"n":20} {"n":300})");
+  CHECK(sql(path, "SELECT sum(json_extract(item, '$.n')) FROM microbatch_items WHERE pending") ==
+        "321");
+}
+
 TEST_CASE("a flipped bit is found, never served in silence", "[durable][file]") {
   const Folder folder;
   const std::string path = folder.file("a.db");
@@ -297,6 +317,89 @@ TEST_CASE("another program holds the lock for a while: receipts tell, and work g
   sqlite3_close(other);
   lines.flush();
   CHECK(lines.stored().pending == 2);
+}
+
+TEST_CASE("another program holds the lock for a second: append and commit wait for it",
+          "[durable][file]") {
+  const Folder folder;
+  const std::string path = folder.file("a.db");
+  auto database = std::make_shared<Database>(path);
+  database->execute("CREATE TABLE results(x TEXT)");
+  Lines lines(database, "lines");
+  std::promise<void> inside;
+  std::promise<void> go_on;
+  auto consumer = consume(lines, 1, [&](microbatch::sqlite::Window<std::string>& window) {
+    if (window[0] == "a") {
+      inside.set_value();
+      go_on.get_future().wait();
+    }
+    window.transaction().execute("INSERT INTO results VALUES (?)", window[0]);
+  });
+  lines.append("a", synced).get();
+  inside.get_future().wait();
+  sqlite3* other = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &other) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+  go_on.set_value();
+  const auto receipt = lines.append("b", synced);
+  CHECK(receipt.wait_for(1s) == std::future_status::timeout);  // FileOptions::busy_timeout is 5 s
+  REQUIRE(sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(other);
+  CHECK_NOTHROW(receipt.get());
+  consumer.flush();
+  CHECK(sql(path, "SELECT group_concat(x, '') FROM results") == "ab");
+}
+
+TEST_CASE("a slow callback with a transaction does not keep others from writing",
+          "[durable][file]") {
+  const Folder folder;
+  auto database = std::make_shared<Database>(folder.file("a.db"),
+                                             microbatch::sqlite::FileOptions{.busy_timeout = 1s});
+  database->execute("CREATE TABLE results(x TEXT)");
+  Lines lines(database, "lines");
+  std::promise<void> inside;
+  std::promise<void> go_on;
+  auto consumer = consume(lines, 1, [&](microbatch::sqlite::Window<std::string>& window) {
+    window.transaction().execute("INSERT INTO results VALUES (?)", window[0]);
+    if (window[0] == "a") {
+      inside.set_value();
+      go_on.get_future().wait();
+    }
+  });
+  lines.append("a", synced).get();
+  inside.get_future().wait();
+  CHECK_NOTHROW(lines.append("b", synced).get());
+  Lines others(folder.file("a.db"), "others", {.file = {.busy_timeout = 1s}});
+  CHECK_NOTHROW(others.append("c", synced).get());
+  CHECK(sql(folder.file("a.db"), "SELECT count(*) FROM results") == "0");
+  go_on.set_value();
+  consumer.flush();
+  CHECK(sql(folder.file("a.db"), "SELECT count(*) FROM results") == "2");
+}
+
+TEST_CASE("a file tells of each of its streams: made when, read when, how many items",
+          "[durable][file]") {
+  const Folder folder;
+  auto database = std::make_shared<Database>(folder.file("a.db"));
+  Lines read(database, "read");
+  Lines unread(database, "unread");
+  read.append_range(Strings{"a", "b"}, synced).get();
+  unread.append_range(Strings{"a", "b", "c"}, synced).get();
+  {
+    auto consumer = consume(read, 1, [](auto&) {});
+    consumer.flush();
+  }
+  const auto found = database->streams();
+  REQUIRE(found.size() == 2);
+  CHECK(found[0].name == "read");
+  CHECK(found[0].codec == "text");
+  CHECK(found[0].created_at > 1'600'000'000'000'000'000);
+  CHECK(found[0].read_at >= found[0].created_at);
+  CHECK(found[0].counts.delivered == 2);
+  CHECK(found[0].counts.pending == 0);
+  CHECK(found[1].name == "unread");
+  CHECK(found[1].read_at == 0);
+  CHECK(found[1].counts.pending == 3);
 }
 
 TEST_CASE("what was opened before a fork is refused in the child", "[durable][file]") {

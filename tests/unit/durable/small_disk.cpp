@@ -1,10 +1,13 @@
-// A real small disk: a tmpfs, where this process may mount one.
+// A real small disk: a tmpfs, where this process may mount one; and a limit on the size of a file.
 
 #include <sys/mount.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
+#include <filesystem>
 
 #include "worlds.hpp"
 
@@ -39,6 +42,26 @@ class SmallDisk {
  private:
   Folder folder_;
   bool mounted_;
+};
+
+/// No file of this process becomes larger: the kernel writes what fits, and refuses the next write.
+class SizeLimit {
+ public:
+  explicit SizeLimit(std::uintmax_t bytes) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &before_) == 0);
+    const rlimit limit{bytes, before_.rlim_max};
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  }
+  SizeLimit(const SizeLimit&) = delete;
+  SizeLimit& operator=(const SizeLimit&) = delete;
+  ~SizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, SIG_DFL);
+  }
+
+ private:
+  rlimit before_{};
 };
 
 /// Appended until the disk refused one.
@@ -117,4 +140,28 @@ TEST_CASE("a disk that may not be written: refused with file and cause, and it g
   auto lines = disk.open();
   lines.append("b", synced).get();
   CHECK(lines.stored().pending == 2);
+}
+
+TEST_CASE("a write that is cut short: refused with the file, nothing is lost, and it goes on later",
+          "[durable][faults]") {
+  const Folder folder;
+  const std::string path = folder.file("a.db");
+  {
+    Lines lines(path, "lines");
+    lines.append("a", synced).get();
+    {
+      const SizeLimit limit(std::filesystem::file_size(path + "-wal") + 1000);  // part of a page
+      CHECK_THROWS_WITH(lines.append(std::string(100'000, 'x'), synced).get(),
+                        Catch::Contains(path));
+      CHECK(lines.stored().pending == 1);
+      CHECK(lines.append("queued") == microbatch::AppendResult::accepted);
+    }
+    lines.flush();
+    lines.append("b", synced).get();
+  }
+  Lines lines(path, "lines");
+  Delivered seen;
+  auto consumer = consume(lines, 1, [&](auto& window) { seen.add(window); });
+  consumer.flush();
+  CHECK(seen.items() == Strings{"a", "queued", "b"});
 }
