@@ -1,7 +1,8 @@
 // How much of librdkafka's speed is left with microbatch around it? Each contender beside a bare
 // loop over the C API, in turns, on one broker.
 //
-//   bench_connectors_kafka [RECORDS [ROUNDS]]     MICROBATCH_TEST_KAFKA=host:port names the broker
+//   bench_connectors_kafka [RECORDS [ROUNDS [source|sink|exactly_once]]]
+//   MICROBATCH_TEST_KAFKA=host:port names the broker
 
 #include <fmt/format.h>
 
@@ -11,6 +12,7 @@
 #include <microbatch/kafka/exactly_once.hpp>
 #include <microbatch/microbatch.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kafka_bare.hpp"
@@ -107,7 +109,9 @@ void compare(const std::string& what, const Work& work, int rounds, double (*bar
   const auto rate = [&work](double (*seconds)(const Work&)) {
     return [&work, seconds] { return static_cast<double>(work.records) / seconds(work); };
   };
-  bench::compare(what, rounds, {{"librdkafka", rate(bare)}, {"microbatch", rate(ours)}});
+  bench::compare(
+      what, rounds,
+      {{"librdkafka", work.records, rate(bare)}, {"microbatch", work.records, rate(ours)}});
 }
 
 }  // namespace
@@ -116,6 +120,7 @@ int main(int argc, char** argv) {
   const std::string broker = bench::server("MICROBATCH_TEST_KAFKA");
   const std::size_t n = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 1'000'000;
   const int rounds = argc > 2 ? std::atoi(argv[2]) : 5;
+  const auto asked = [&](std::string_view part) { return argc <= 3 || part == argv[3]; };
   Work work{.broker = broker,
             .topic = bench::kafka::make_topic(broker, 2),
             .to = bench::kafka::make_topic(broker, 2),
@@ -124,13 +129,18 @@ int main(int argc, char** argv) {
             .group = 1000};
   bench::kafka::fill(work, 2);
   fmt::print("records of {} bytes, windows of {}\n\n", work.size, work.group);
-  compare(fmt::format("source of {} records; at least 0.90 wanted", n), work, rounds,
-          bench::kafka::bare_poll_loop, our_source);
-  Work write = work;
-  write.topic = work.to;
-  compare(fmt::format("\nsink of {} records; at least 0.90 wanted", n), write, rounds,
-          bench::kafka::bare_producer, our_sink);
-  work.records = std::max<std::size_t>(1000, n / 5);
-  compare(fmt::format("\nexactly once, {} records; at least 0.80 wanted", work.records), work,
-          rounds, bench::kafka::bare_transactions, our_transactions);
+  if (asked("source"))
+    compare(fmt::format("source of {} records; at least 0.90 wanted", n), work, rounds,
+            bench::kafka::bare_poll_loop, our_source);
+  if (asked("sink")) {
+    Work write = work;
+    write.topic = work.to;
+    compare(fmt::format("\nsink of {} records; at least 0.90 wanted", n), write, rounds,
+            bench::kafka::bare_producer, our_sink);
+  }
+  if (asked("exactly_once")) {
+    work.records = std::max<std::size_t>(1000, n / 5);
+    compare(fmt::format("\nexactly once, {} records; at least 0.80 wanted", work.records), work,
+            rounds, bench::kafka::bare_transactions, our_transactions);
+  }
 }

@@ -73,7 +73,8 @@ Client consumer(const Work& work, Assigned& assigned) {
                         {"auto.offset.reset", "earliest"},
                         {"enable.auto.commit", "false"},
                         {"enable.auto.offset.store", "false"},
-                        {"enable.partition.eof", "true"}},
+                        {"enable.partition.eof", "true"},
+                        {"queued.min.messages", "1000000"}},  // as kafka::Source has it
                        &assigned, [](rd_kafka_conf_t* conf) {
                          rd_kafka_conf_set_rebalance_cb(conf, Assigned::on_rebalance);
                        });

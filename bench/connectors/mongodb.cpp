@@ -141,9 +141,9 @@ int main() {
   mongoc_init();
   const auto contenders = [](const std::string& uri, std::size_t singles) {
     return std::vector<bench::Contender>{
-        {"bare bulk insert", [=] { return bare_bulk(uri); }},
-        {"mongodb::Sink, CountWindow", [=] { return through_the_sink(uri); }},
-        {"bare inserts, one by one", [=] { return one_by_one(uri, singles); }}};
+        {"bare bulk insert", documents, [=] { return bare_bulk(uri); }},
+        {"mongodb::Sink, CountWindow", documents, [=] { return through_the_sink(uri); }},
+        {"bare inserts, one by one", singles, [=] { return one_by_one(uri, singles); }}};
   };
   const auto title = fmt::format("MongoDB, windows of {} documents of {} bytes", window,
                                  all_documents().front().bson().size());
