@@ -77,7 +77,7 @@ class Feed {
 
   /// Nothing more comes from this partition. What is in ends as usual, and commit() hears of it.
   void end_partition(std::uint32_t partition) {
-    mark_idle(partition);
+    mark({.kind = Mark::Kind::ended, .partition = partition});
     if (direct_) direct_->tracker->end(partition);
   }
 

@@ -13,6 +13,7 @@ struct Mark {
     idle,     ///< this partition brings nothing for now: do not wait for it
     time,     ///< everything of this partition before `time` has come
     awaited,  ///< this partition will bring items of any time: wait for its first
+    ended,    ///< this partition brings nothing any more: forget it
   };
   Kind kind = Kind::idle;
   std::uint32_t partition = 0;

@@ -68,6 +68,8 @@ class Placing {
         watermark.mark_idle(placed.mark.partition);
       else if (placed.mark.kind == Mark::Kind::awaited)
         watermark.mark_awaited(placed.mark.partition);
+      else if (placed.mark.kind == Mark::Kind::ended)
+        watermark.mark_ended(placed.mark.partition);
       else if (placed.mark.time >= EventTime{} && placed.mark.time <= latest_event)
         watermark.mark_time(placed.mark.partition, placed.mark.time, now);
     }

@@ -123,6 +123,14 @@ class Watermark {
     p.awaited = !p.known;
     p.idle = false;
   }
+  /// A source says so, in band: this partition brings nothing any more. Nothing of it is kept.
+  void mark_ended(std::uint32_t partition) {
+    const auto at = std::ranges::find(partitions_, partition, &Partition::id);
+    if (at == partitions_.end()) return;
+    newest_ended_ = std::max(newest_ended_, at->newest);
+    partitions_.erase(at);
+    raise(least());
+  }
   /// A source says so, in band: everything of this partition before t has come.
   void mark_time(std::uint32_t partition, EventTime t, TimePoint seen_at) {
     Partition& p = find(partition);
@@ -136,7 +144,7 @@ class Watermark {
 
   /// Time has passed here, and everything that had arrived has been observed.
   void pass(TimePoint now) {
-    if (options_.idle_after == Duration::max() || partitions_.empty()) return;
+    if (options_.idle_after == Duration::max()) return;
     bool turned = false;
     bool all_idle = true;
     for (Partition& p : partitions_) {
@@ -151,7 +159,7 @@ class Watermark {
 
   /// When pass() alone would bring the watermark to t, or the next partition turns idle.
   [[nodiscard]] TimePoint next_pass(EventTime t) const noexcept {
-    if (options_.idle_after == Duration::max() || partitions_.empty()) return never;
+    if (options_.idle_after == Duration::max()) return never;
     TimePoint next = never;
     bool all_idle = true;
     for (const Partition& p : partitions_) {
@@ -163,6 +171,8 @@ class Watermark {
     return later(last_seen_, t - (newest() - options_.out_of_orderness));
   }
 
+  /// How many partitions it keeps.
+  [[nodiscard]] std::size_t partitions() const noexcept { return partitions_.size(); }
   [[nodiscard]] const EventTimeOptions& options() const noexcept { return options_; }
 
  private:
@@ -201,7 +211,7 @@ class Watermark {
     return least == EventTime::min() ? least : least - options_.out_of_orderness;
   }
   [[nodiscard]] EventTime newest() const noexcept {
-    EventTime newest = EventTime::min();
+    EventTime newest = newest_ended_;
     for (const Partition& p : partitions_)
       if (p.known) newest = std::max(newest, p.newest);
     return newest;
@@ -211,6 +221,7 @@ class Watermark {
   EventTimeOptions options_;
   std::vector<Partition> partitions_;
   std::size_t last_ = 0;
+  EventTime newest_ended_ = EventTime::min();  // of partitions that are kept no more
   EventTime watermark_ = EventTime::min();
   TimePoint last_seen_{};
 };

@@ -80,6 +80,36 @@ TEST_CASE("marks: an awaited partition is not idle before its source says so", "
   rig.close();
 }
 
+TEST_CASE("marks: a partition that has ended holds the others back no more", "[windows]") {
+  const auto lines = run_script(TumblingWindow{10s, second_of}, [](Feed<Event>& feed) {
+    put(feed, 0, {1, 'a'});
+    put(feed, 1, {1, 'b'});
+    put(feed, 0, {25, 'c'});
+    feed.end_partition(1);
+    put(feed, 2, {2, 'd'});  // behind the mark: 0-10 is over
+  });
+  CHECK(lines == Lines{"close 20-30: c", "too_late: d", "watermark 0-10: ab"});
+}
+
+TEST_CASE("Watermark: what has ended is not kept, and goes on with the clock all the same",
+          "[windows]") {
+  Watermark watermark({.out_of_orderness = 1s, .idle_after = 2s});
+  const TimePoint begin{1h};
+  const EventTime first{100s};
+  for (std::uint32_t id = 0; id < 1000; ++id) {
+    watermark.mark_awaited(id);
+    CHECK(watermark.observe(id, first + std::chrono::seconds(id), begin));
+    watermark.mark_ended(id);
+  }
+  CHECK(watermark.partitions() == 0);
+  CHECK(watermark.now() == first + 998s);
+  watermark.pass(begin + 10s);  // as where all are idle
+  CHECK(watermark.now() == first + 1008s);
+  CHECK(watermark.next_pass(first + 1010s) == begin + 12s);
+  watermark.mark_ended(7);  // again
+  CHECK(watermark.now() == first + 1008s);
+}
+
 TEST_CASE("marks: time has passed, without an item", "[windows]") {
   const auto script = [](Feed<Event>& feed) {
     put(feed, 0, {1, 'a'});
