@@ -193,6 +193,12 @@ class Producer : public detail::Appends<T, Producer<T>> {
                                    until, {.origin = &origin});
     });
   }
+  /// As many of n items, taken from `first`, as there is room for at once. None says nothing:
+  /// append_from() does what is to be done then.
+  std::size_t append_run_from(std::move_iterator<T*>& first, const Origin* origins, std::size_t n) {
+    if (lane_ == nullptr || core_->forked() || core_->weighs()) return 0;
+    return lane_->push_run(first, n, origins);
+  }
 
   template <class F>
   auto enter(F&& f)

@@ -96,6 +96,10 @@ class ItemSlots {
   }
 
   [[nodiscard]] Origin origin(std::size_t i) const noexcept { return cell(origins, i); }
+  void set_origins(std::size_t i, const Origin* from, std::size_t n) {
+    origins.ensure(size_);
+    std::copy_n(from, n, origins.get() + i);
+  }
 
   /// What these slots said of items that are gone.
   void blank(std::size_t i, std::size_t n) noexcept {

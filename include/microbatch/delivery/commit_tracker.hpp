@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -23,12 +25,20 @@ class CommitTracker {
   /// ascend.
   void expect(const Origin& origin, std::size_t items = 1) {
     std::lock_guard lock(mutex_);
-    partitions_[origin.partition].expected.push_back({origin.offset, items});
+    find(origin.partition).expected.push_back({origin.offset, items});
+  }
+  void expect(std::span<const Origin> origins) {
+    std::lock_guard lock(mutex_);
+    for (const Origin& origin : origins)
+      find(origin.partition).expected.push_back({origin.offset, 1});
   }
   /// The append was refused after all; it was the last one expected.
-  void forget(const Origin& origin) {
+  void forget(const Origin& origin) { forget(std::span(&origin, 1)); }
+  /// They were the last ones expected, in this order.
+  void forget(std::span<const Origin> origins) noexcept {
+    if (origins.empty()) return;
     std::lock_guard lock(mutex_);
-    partitions_[origin.partition].expected.pop_back();
+    for (const Origin& origin : origins) find(origin.partition).expected.pop_back();
   }
 
   /// Nothing more comes from it: it is forgotten when all that is expected has ended.
@@ -37,22 +47,20 @@ class CommitTracker {
     const auto at = partitions_.find(id);
     if (at == partitions_.end()) return;
     at->second.ended = true;
-    if (at->second.expected.empty()) partitions_.erase(at);
+    if (at->second.expected.empty()) erase(id);
   }
 
-  void done(const Origin& origin) {
+  void done(const Origin& origin) { (void)done(std::span(&origin, 1)); }
+  /// Those that are of no source are passed over. Whether there was any other.
+  bool done(std::span<const Origin> origins) {
     std::lock_guard lock(mutex_);
-    auto& partition = find(origin.partition);
-    auto& expected = partition.expected;
-    const auto at =
-        std::lower_bound(expected.begin(), expected.end(), origin.offset,
-                         [](const Entry& e, std::int64_t offset) { return e.offset < offset; });
-    if (at == expected.end() || at->offset != origin.offset) return;
-    if (at->unfinished > 0 && --at->unfinished > 0) return;
-    if (at == expected.begin() && !partition.touched) {
-      partition.touched = true;
-      touched_.push_back(partition.id);
+    bool any = false;
+    for (const Origin& origin : origins) {
+      if (origin.offset < 0) continue;
+      any = true;
+      end_one(find(origin.partition), origin.offset);
     }
+    return any;
   }
 
   /// Appends the prefixes that have grown since the last call.
@@ -67,7 +75,7 @@ class CommitTracker {
         partition.expected.pop_front();
       }
       if (last.offset >= 0) commits.push_back(last);
-      if (partition.ended && partition.expected.empty()) partitions_.erase(id);
+      if (partition.ended && partition.expected.empty()) erase(id);
     }
     touched_.clear();
   }
@@ -84,14 +92,39 @@ class CommitTracker {
     bool ended = false;
   };
 
+  void end_one(Partition& partition, std::int64_t offset) {
+    auto& expected = partition.expected;
+    auto at = expected.end();
+    // Mostly the offsets are consecutive.
+    const auto near = expected.empty() ? -1 : offset - expected.front().offset;
+    if (near >= 0 && near < std::ssize(expected) &&
+        expected[static_cast<std::size_t>(near)].offset == offset)
+      at = expected.begin() + near;
+    else
+      at = std::lower_bound(expected.begin(), expected.end(), offset,
+                            [](const Entry& e, std::int64_t o) { return e.offset < o; });
+    if (at == expected.end() || at->offset != offset) return;
+    if (at->unfinished > 0 && --at->unfinished > 0) return;
+    if (at == expected.begin() && !partition.touched) {
+      touched_.push_back(partition.id);
+      partition.touched = true;
+    }
+  }
+
   Partition& find(std::uint32_t id) {
-    auto& partition = partitions_[id];
-    partition.id = id;
-    return partition;
+    if (last_ != nullptr && last_->id == id) return *last_;
+    last_ = &partitions_[id];
+    last_->id = id;
+    return *last_;
+  }
+  void erase(std::uint32_t id) {
+    last_ = nullptr;
+    partitions_.erase(id);
   }
 
   std::mutex mutex_;
-  std::unordered_map<std::uint32_t, Partition> partitions_;
+  std::unordered_map<std::uint32_t, Partition> partitions_;  // its elements stay where they are
+  Partition* last_ = nullptr;                                // the one that was asked for last
   std::vector<std::uint32_t> touched_;
 };
 

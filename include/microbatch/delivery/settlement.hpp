@@ -4,6 +4,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -71,11 +72,7 @@ class Settlement {
     if (slots.acks.get() != nullptr) acknowledge(slots, slot, n, outcome, cause, std::move(error));
     const bool ended_for_good = outcome != Outcome::handed_back && outcome != Outcome::abandoned;
     if (ended_for_good && slots.origins.get() != nullptr && tracking_)
-      for (std::size_t i = slot; i < slot + n; ++i)
-        if (const Origin origin = slots.origin(i); origin.offset >= 0) {
-          tracking_->tracker->done(origin);
-          commits_ = true;
-        }
+      commits_ |= tracking_->tracker->done(std::span(slots.origins.get() + slot, n));
     room_.give(static_cast<std::int64_t>(n), bytes);
   }
 

@@ -110,9 +110,10 @@ class Lane {
     return true;
   }
 
-  /// As many of n items as fit at once, taken from `first`; returns how many.
+  /// As many of n items as fit at once, taken from `first`; returns how many. Their origins, if
+  /// any, stand at `origins`.
   template <class It>
-  [[nodiscard]] std::size_t push_run(It& first, std::size_t n) {
+  [[nodiscard]] std::size_t push_run(It& first, std::size_t n, const Origin* origins = nullptr) {
     const std::size_t may = gate_.enter(n);
     if (may == 0) {
       withdraw();
@@ -121,8 +122,11 @@ class Lane {
     T* const at = place(gate_.next());
     std::size_t made = 0;
     try {
+      if (origins != nullptr)
+        write_->slots.set_origins(shared_.chunks.slot(gate_.next()), origins, may);
       for (; made < may; ++made, ++first) ::new (static_cast<void*>(at + made)) T(*first);
     } catch (...) {
+      write_->slots.blank(shared_.chunks.slot(gate_.next()) + made, may - made);
       finish(made);
       give_up();
       throw;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -73,6 +74,20 @@ TEST_CASE("CommitTracker: an end that nobody expected, or that comes twice, chan
   tracker.done({0, 0});
   tracker.done({0, 0});
   CHECK(collected(tracker) == std::vector<Origin>{{0, 2}});
+}
+
+TEST_CASE("CommitTracker: many at once are as one after another, also where offsets have gaps",
+          "[commit]") {
+  CommitTracker tracker;
+  const std::vector<Origin> all{{0, 3}, {0, 4}, {1, 7}, {0, 9}, {1, 8}, {0, 10}, {0, 11}};
+  tracker.expect(all);
+  tracker.forget(std::span(all).last(2));
+  CHECK_FALSE(tracker.done(std::vector<Origin>(3)));  // of no source
+  CHECK(tracker.done(std::vector<Origin>{{0, 9}, {}, {0, 3}, {1, 7}}));
+  CHECK(collected(tracker) == std::vector<Origin>{{0, 3}, {1, 7}});
+  tracker.expect(std::vector<Origin>{{0, 10}});  // offered again
+  CHECK(tracker.done(std::vector<Origin>{{0, 4}, {1, 8}, {0, 10}, {0, 11}}));
+  CHECK(collected(tracker) == std::vector<Origin>{{0, 10}, {1, 8}});
 }
 
 TEST_CASE("CommitTracker: random ends in three partitions against plain lists", "[commit]") {

@@ -180,3 +180,94 @@ TEST_CASE("Feed::append: what a full stream rejects is offered again, not lost",
       NoSink{}, std::move(options));
   CHECK(seen == numbers);
 }
+
+namespace {
+
+std::vector<Origin> origins(std::int64_t from, std::size_t n) {
+  std::vector<Origin> all;
+  for (std::size_t i = 0; i < n; ++i)
+    all.push_back({.partition = 1, .offset = from + static_cast<std::int64_t>(i)});
+  return all;
+}
+
+/// What is committed once all of these have ended.
+std::vector<Origin> committed(detail::CommitTracker& tracker, const std::vector<Origin>& ended) {
+  tracker.done(ended);
+  std::vector<Origin> commits;
+  tracker.collect(commits);
+  return commits;
+}
+
+/// Its third move throws, once.
+struct Brittle {
+  int value = 0;
+  int* moves = nullptr;
+
+  Brittle(int v, int* m) : value(v), moves(m) {}
+  Brittle(Brittle&& other) : value(other.value), moves(other.moves) {  // NOLINT
+    if (++*moves == 3) throw std::runtime_error("it broke");
+  }
+  Brittle& operator=(Brittle&&) = default;
+};
+
+}  // namespace
+
+TEST_CASE("Feed::append_range_for: takes what there is room for, and expects no more than that",
+          "[source]") {
+  Stream<int> stream({.capacity = 3});
+  const auto tracker = std::make_shared<detail::CommitTracker>();
+  Feed<int> feed(stream, tracker);
+  std::vector<int> items{1, 2, 3, 4, 5};
+  const auto from = origins(10, 5);
+  CHECK(feed.append_range_for(items, from, 1ms) == RangeResult{AppendResult::timeout, 3});
+  CHECK(committed(*tracker, from) == std::vector<Origin>{{1, 12}});
+  CHECK(stream.stats().accepted == 3);
+  CHECK(feed.append_range_for(std::span<int>(), {}, 1ms) == RangeResult{AppendResult::accepted, 0});
+  stream.close();
+  CHECK(feed.append_range_for(std::span(items).last(2), std::span(from).last(2), 1ms) ==
+        RangeResult{AppendResult::closed, 0});
+}
+
+TEST_CASE("Feed::append_range_for: items arrive in order, each with its origin", "[source]") {
+  std::vector<int> seen;
+  Scripted source;
+  source.script = [&](Feed<int>& feed) {
+    std::vector<int> items(1000);
+    std::iota(items.begin(), items.end(), 0);
+    CHECK(feed.append_range_for(items, origins(0, 1000), 1min) ==
+          RangeResult{AppendResult::accepted, 1000});
+  };
+  // Less room than there are items: it waits for more.
+  run(source, CountWindow{7},
+      [&](Window<int>& window) { seen.insert(seen.end(), window.begin(), window.end()); }, NoSink{},
+      {.stream = {.capacity = 64}});
+  REQUIRE(seen.size() == 1000);
+  CHECK(std::is_sorted(seen.begin(), seen.end()));
+  CHECK(source.committed().back() == Origin{1, 999});
+}
+
+TEST_CASE("Feed::append_range_for: what a full stream drops has ended", "[source]") {
+  Stream<int> stream({.capacity = 3, .overflow = Overflow::drop_newest});
+  const auto tracker = std::make_shared<detail::CommitTracker>();
+  Feed<int> feed(stream, tracker);
+  std::vector<int> items{1, 2, 3, 4, 5};
+  const auto from = origins(10, 5);
+  CHECK(feed.append_range_for(items, from, 1ms) == RangeResult{AppendResult::accepted, 5});
+  CHECK(committed(*tracker, origins(10, 3)) == std::vector<Origin>{{1, 14}});
+}
+
+TEST_CASE("Feed::append_range_for: a move that throws leaves the item and what follows",
+          "[source]") {
+  Stream<Brittle> stream;
+  const auto tracker = std::make_shared<detail::CommitTracker>();
+  Feed<Brittle> feed(stream, tracker);
+  int moves = 0;
+  std::vector<Brittle> items;
+  items.reserve(5);
+  for (int i = 0; i < 5; ++i) items.emplace_back(i, &moves);
+  const auto from = origins(10, 5);
+  CHECK_THROWS_WITH(feed.append_range_for(items, from, 1ms), "it broke");
+  CHECK(committed(*tracker, from) == std::vector<Origin>{{1, 11}});
+  CHECK(feed.append_range_for(std::span(items).last(3), std::span(from).last(3), 1ms) ==
+        RangeResult{AppendResult::accepted, 3});
+}
