@@ -7,12 +7,12 @@
 #include <deque>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include <microbatch/core/clock.hpp>
+#include <microbatch/kafka/topic.hpp>
 
 namespace microbatch::inline v0_1::kafka::detail {
 
@@ -21,7 +21,7 @@ namespace microbatch::inline v0_1::kafka::detail {
 /// again, is not taken for what is new.
 struct Assignment {
   std::uint32_t id = 0;
-  std::string topic{};
+  Topic topic{};
   std::int32_t partition = 0;
   bool waits = false;  ///< where it begins is not known yet (the source's thread alone)
 
@@ -57,10 +57,10 @@ class Assignments {
  public:
   std::mutex mutex;
 
-  Assignment& add(std::string topic, std::int32_t partition) {
+  Assignment& add(const Topic& topic, std::int32_t partition) {
     auto made = std::make_unique<Assignment>();
     made->id = next_id_++;
-    made->topic = std::move(topic);
+    made->topic = topic;
     made->partition = partition;
     return *all_.emplace_back(std::move(made));
   }

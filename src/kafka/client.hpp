@@ -38,6 +38,8 @@ using KafkaError = Handle<rd_kafka_error_t, rd_kafka_error_destroy>;
 using GroupMetadata =
     Handle<rd_kafka_consumer_group_metadata_t, rd_kafka_consumer_group_metadata_destroy>;
 
+struct Assignment;
+
 [[nodiscard]] PartitionList make_list(int size);
 [[nodiscard]] int milliseconds(Duration duration) noexcept;
 
@@ -102,8 +104,10 @@ class Client {
   std::optional<Error> refused_;
 };
 
-/// The same record as librdkafka gave it to us.
-[[nodiscard]] Record to_record(const rd_kafka_message_t& message, std::uint32_t assignment);
+/// Fills an empty record with what librdkafka gave to us.
+void read(const rd_kafka_message_t& message, const Assignment& assignment, Record& record);
+/// For rd_kafka_produce_batch: key and value, which stay the record's.
+[[nodiscard]] rd_kafka_message_t to_message(const Record& record, void* opaque);
 /// Hands a record to the producer; `opaque` comes back with its delivery report.
 [[nodiscard]] rd_kafka_resp_err_t produce(rd_kafka_t* producer, const Record& record,
                                           const std::string& default_topic, void* opaque);

@@ -1,8 +1,11 @@
 #include <microbatch/kafka/sink.hpp>
 
 #include <array>
+#include <mutex>
 #include <string>
+#include <unordered_set>
 
+#include "assignments.hpp"
 #include "client.hpp"
 
 namespace microbatch::inline v0_1::kafka {
@@ -10,19 +13,29 @@ namespace detail {
 
 namespace {
 
-std::optional<std::string> text(const void* data, std::size_t size) {
-  if (data == nullptr) return std::nullopt;
-  return std::string(static_cast<const char*>(data), size);
+/// Names live on; a process that ends need not free them.
+struct Names {
+  std::mutex mutex;
+  std::unordered_set<std::string> all;  // its elements stay where they are
+};
+
+// librdkafka tells null from empty by the pointer, and takes it as not const.
+char* data(const std::optional<std::string>& field) {
+  return field ? const_cast<char*>(field->data()) : nullptr;
+}
+std::size_t size(const std::optional<std::string>& field) { return field ? field->size() : 0; }
+
+void put(std::optional<std::string>& field, const void* data, std::size_t size) {
+  if (data != nullptr) field.emplace(static_cast<const char*>(data), size);
 }
 
 }  // namespace
 
-Record to_record(const rd_kafka_message_t& message, std::uint32_t assignment) {
-  Record record;
-  record.topic = rd_kafka_topic_name(message.rkt);
+void read(const rd_kafka_message_t& message, const Assignment& assignment, Record& record) {
+  record.topic = assignment.topic;
   record.partition = message.partition;
   record.offset = message.offset;
-  record.assignment = assignment;
+  record.assignment = assignment.id;
   rd_kafka_timestamp_type_t kind{};
   const std::int64_t ms = rd_kafka_message_timestamp(&message, &kind);
   if (kind != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE) {
@@ -30,8 +43,8 @@ Record to_record(const rd_kafka_message_t& message, std::uint32_t assignment) {
         kind == RD_KAFKA_TIMESTAMP_CREATE_TIME ? TimestampKind::create : TimestampKind::log_append;
     record.timestamp = Timestamp(std::chrono::milliseconds(ms));
   }
-  record.key = text(message.key, message.key_len);
-  record.value = text(message.payload, message.len);
+  put(record.key, message.key, message.key_len);
+  put(record.value, message.payload, message.len);
   rd_kafka_headers_t* headers = nullptr;
   if (rd_kafka_message_headers(&message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
     const char* name = nullptr;
@@ -40,21 +53,23 @@ Record to_record(const rd_kafka_message_t& message, std::uint32_t assignment) {
     for (std::size_t i = 0;
          rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
          ++i)
-      record.headers.push_back({name, text(value, size)});
+      put(record.headers.emplace_back(Header{name, {}}).value, value, size);
   }
-  return record;
+}
+
+rd_kafka_message_t to_message(const Record& record, void* opaque) {
+  rd_kafka_message_t message{};
+  message.payload = data(record.value);
+  message.len = size(record.value);
+  message.key = data(record.key);
+  message.key_len = size(record.key);
+  message._private = opaque;
+  return message;
 }
 
 rd_kafka_resp_err_t produce(rd_kafka_t* producer, const Record& record,
                             const std::string& default_topic, void* opaque) {
-  const std::string& topic = record.topic.empty() ? default_topic : record.topic;
-  // librdkafka tells null from empty by the pointer, and takes it as not const.
-  const auto data = [](const std::optional<std::string>& field) {
-    return field ? const_cast<char*>(field->data()) : nullptr;
-  };
-  const auto size = [](const std::optional<std::string>& field) {
-    return field ? field->size() : 0;
-  };
+  const std::string& topic = record.topic.empty() ? default_topic : record.topic.name();
   const std::int64_t timestamp = record.timestamp_kind == TimestampKind::none
                                      ? 0
                                      : record.timestamp.time_since_epoch().count();
@@ -106,6 +121,13 @@ bool lies_in_record(rd_kafka_resp_err_t code, bool own_topic) noexcept {
 
 }  // namespace detail
 
+const std::string& Topic::kept(std::string_view name) {
+  if (name.empty()) return none();
+  static auto& names = *new detail::Names;
+  std::lock_guard lock(names.mutex);
+  return *names.all.emplace(name).first;
+}
+
 Record dead_letter_record(const Record& record, const std::string& error, std::uint32_t attempts) {
   Record letter;
   letter.timestamp_kind = record.timestamp_kind;
@@ -115,7 +137,7 @@ Record dead_letter_record(const Record& record, const std::string& error, std::u
   letter.headers = record.headers;
   letter.headers.push_back({"error", error});
   letter.headers.push_back({"attempts", std::to_string(attempts)});
-  letter.headers.push_back({"source-topic", record.topic});
+  letter.headers.push_back({"source-topic", record.topic.name()});
   letter.headers.push_back({"source-partition", std::to_string(record.partition)});
   letter.headers.push_back({"source-offset", std::to_string(record.offset)});
   return letter;

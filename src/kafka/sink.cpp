@@ -2,14 +2,29 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
 #include <mutex>
+#include <span>
+#include <stop_token>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "client.hpp"
 
 namespace microbatch::inline v0_1::kafka {
 namespace {
+
+constexpr int nudge_ms = 2;  // below that librdkafka's threads do not hear of it
+constexpr auto nudge_again = std::chrono::milliseconds(50);
+constexpr int full_queue_ms = 10;  // between tries while librdkafka's queue is full
+constexpr int poll_ms = 1000;
+constexpr std::size_t at_a_time = 256;  // records in one call
 
 /// The delivery reports of one put.
 struct Reports {
@@ -18,55 +33,141 @@ struct Reports {
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
   };
 
-  std::vector<Slot> slots;
-  std::atomic<std::size_t> missing{0};  // counted down by whoever polls
+  explicit Reports(std::size_t n) : slots(n, Slot{.reports = this}), missing(n) {}
 
-  static void on_report(rd_kafka_t*, const rd_kafka_message_t* message, void*) {
-    auto& slot = *static_cast<Slot*>(message->_private);
-    slot.code = message->err;
-    // Release: the waiter reads the codes after it has seen zero.
-    slot.reports->missing.fetch_sub(1, std::memory_order_acq_rel);
+  std::vector<Slot> slots;
+  /// Counted down by whoever hears (release: the codes are there), and read by the one who waits
+  /// (acquire). After the last one this may be gone.
+  std::atomic<std::size_t> missing;
+};
+
+/// A client, and a thread that polls it.
+///
+/// Threads: any; send() and wait() by those who put.
+class Producer {
+ public:
+  Producer(const detail::Client::Setup& setup, const std::string& topic)
+      : client_(with_reports(setup)), topic_(topic) {
+    if (topic.empty()) return;
+    handle_.reset(rd_kafka_topic_new(client_.get(), topic.c_str(), nullptr));
+    if (!handle_) client_.fail(rd_kafka_last_error(), fmt::format("topic \"{}\"", topic));
   }
+  Producer(const Producer&) = delete;
+  Producer& operator=(const Producer&) = delete;
+  ~Producer() {
+    poller_.request_stop();
+    const detail::Queue queue(rd_kafka_queue_get_main(client_.get()));
+    rd_kafka_queue_yield(queue.get());
+  }
+
+  [[nodiscard]] detail::Client& client() noexcept { return client_; }
+  [[nodiscard]] bool broken() const noexcept {
+    return rd_kafka_fatal_error(client_.get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
+  }
+
+  /// Hands them to librdkafka, which reads them until all reports are in.
+  void send(std::span<const Record> records, Reports& reports) {
+    for (std::size_t i = 0; i < records.size();)
+      i += plain(records[i]) ? send_run(records.subspan(i), &reports.slots[i])
+                             : send_one(records[i], reports.slots[i]);
+  }
+  /// Every record is reported within message.timeout.ms.
+  void wait(Reports& reports) {
+    const auto done = [&] { return reports.missing.load(std::memory_order_acquire) == 0; };
+    while (!done()) {
+      // Nothing more comes of this put, so what is there need not wait for linger.ms.
+      (void)rd_kafka_flush(client_.get(), nudge_ms);
+      std::unique_lock lock(mutex_);
+      all_there_.wait_for(lock, nudge_again, done);
+    }
+  }
+
+ private:
+  /// What rd_kafka_produce_batch can say of a record.
+  [[nodiscard]] bool plain(const Record& record) const noexcept {
+    return handle_ && (record.topic.empty() || record.topic == topic_) &&
+           record.partition == Record::any_partition && record.headers.empty() &&
+           record.timestamp_kind == TimestampKind::none;
+  }
+
+  /// Plain ones from the front; how many.
+  std::size_t send_run(std::span<const Record> records, Reports::Slot* slots) {
+    std::array<rd_kafka_message_t, at_a_time> messages{};
+    std::size_t n = 0;
+    for (; n < std::min(records.size(), messages.size()) && plain(records[n]); ++n)
+      messages[n] = detail::to_message(records[n], &slots[n]);
+    for (std::size_t sent = 0; sent < n;) {
+      rd_kafka_produce_batch(handle_.get(), RD_KAFKA_PARTITION_UA, 0, &messages[sent],
+                             static_cast<int>(n - sent));
+      for (; sent < n; ++sent) {
+        const auto code = messages[sent].err;
+        if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) break;  // and so are those behind it
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) refuse(slots[sent], code);
+      }
+      if (sent < n) (void)rd_kafka_flush(client_.get(), full_queue_ms);
+    }
+    return n;
+  }
+  std::size_t send_one(const Record& record, Reports::Slot& slot) {
+    auto code = RD_KAFKA_RESP_ERR__QUEUE_FULL;
+    while ((code = detail::produce(client_.get(), record, topic_, &slot)) ==
+           RD_KAFKA_RESP_ERR__QUEUE_FULL)
+      (void)rd_kafka_flush(client_.get(), full_queue_ms);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) refuse(slot, code);
+    return 1;
+  }
+  void refuse(Reports::Slot& slot, rd_kafka_resp_err_t code) {
+    slot.code = code;
+    count(*slot.reports);
+  }
+  void count(Reports& reports) {
+    if (reports.missing.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+    std::lock_guard lock(mutex_);  // so that nobody goes to sleep meanwhile
+    all_there_.notify_all();
+  }
+
+  static void on_report(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
+    auto& self = *static_cast<Producer*>(static_cast<detail::Client*>(opaque)->opaque());
+    auto& slot = *static_cast<Reports::Slot*>(message->_private);
+    slot.code = message->err;
+    self.count(*slot.reports);
+  }
+  detail::Client::Setup with_reports(detail::Client::Setup setup) {
+    setup.opaque = this;
+    setup.callbacks = [](rd_kafka_conf_t* conf) { rd_kafka_conf_set_dr_msg_cb(conf, on_report); };
+    return setup;
+  }
+  /// Also while nobody puts: what librdkafka has to tell comes by polls.
+  void poll(const std::stop_token& stop) {
+    while (!stop.stop_requested()) rd_kafka_poll(client_.get(), poll_ms);
+  }
+
+  detail::Client client_;
+  const Topic topic_;
+  detail::Handle<rd_kafka_topic_t, rd_kafka_topic_destroy> handle_;
+  std::mutex mutex_;
+  std::condition_variable all_there_;  // of some put
+  std::jthread poller_{[this](const std::stop_token& stop) { poll(stop); }};
 };
 
 }  // namespace
 
 class Sink::Impl {
  public:
-  explicit Impl(SinkOptions options)
-      : options_(std::move(options)), client_(std::make_shared<detail::Client>(setup())) {
+  explicit Impl(SinkOptions options) : options_(std::move(options)), producer_(make_producer()) {
     if (options_.topic.empty()) return;
-    (void)client_->connect({options_.topic}, options_.connect_timeout, {});
+    (void)producer_->client().connect({options_.topic}, options_.connect_timeout, {});
   }
 
   PutErrors put(std::span<const Record> records) {
-    const auto client = usable_client();
-    rd_kafka_t* const producer = client->get();
-    Reports reports;
-    reports.slots.resize(records.size());
-    reports.missing.store(records.size(), std::memory_order_relaxed);  // before any of them is sent
-    for (std::size_t i = 0; i < records.size(); ++i) {
-      auto& slot = reports.slots[i];
-      slot.reports = &reports;
-      for (;;) {
-        const auto code = detail::produce(producer, records[i], options_.topic, &slot);
-        if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-          rd_kafka_poll(producer, 10);
-          continue;
-        }
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-          slot.code = code;
-          reports.missing.fetch_sub(1, std::memory_order_acq_rel);
-        }
-        break;
-      }
-    }
-    // Every record is reported within message.timeout.ms.
-    while (reports.missing.load(std::memory_order_acquire) > 0) rd_kafka_poll(producer, 10);
+    const auto producer = usable_producer();
+    Reports reports(records.size());
+    producer->send(records, reports);
+    producer->wait(reports);
     PutErrors errors;
     for (std::size_t i = 0; i < records.size(); ++i)
       if (reports.slots[i].code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        errors.push_back({i, why(*client, records[i], reports.slots[i].code)});
+        errors.push_back({i, why(producer->client(), records[i], reports.slots[i].code)});
     return errors;
   }
 
@@ -85,34 +186,34 @@ class Sink::Impl {
             .defaults = {{"enable.idempotence", "true"},
                          {"message.timeout.ms", "30000"},
                          {"topic.metadata.propagation.max.ms", "5000"}},
-            .on_event = options_.on_event,
-            .callbacks = [](rd_kafka_conf_t* conf) {
-              rd_kafka_conf_set_dr_msg_cb(conf, Reports::on_report);
-            }};
+            .on_event = options_.on_event};
+  }
+  [[nodiscard]] std::shared_ptr<Producer> make_producer() const {
+    return std::make_shared<Producer>(setup(), options_.topic);
   }
 
   [[nodiscard]] std::exception_ptr why(const detail::Client& client, const Record& record,
                                        rd_kafka_resp_err_t code) const {
     const bool own_topic = !record.topic.empty();
-    const auto text = client.describe(
-        code, fmt::format("a record for topic \"{}\"{}", own_topic ? record.topic : options_.topic,
-                          own_topic ? "" : " (SinkOptions.topic)"));
+    const auto text =
+        client.describe(code, fmt::format("a record for topic \"{}\"{}",
+                                          own_topic ? record.topic.name() : options_.topic,
+                                          own_topic ? "" : " (SinkOptions.topic)"));
     if (detail::lies_in_record(code, own_topic)) return std::make_exception_ptr(Error(text, code));
     return std::make_exception_ptr(Unavailable(text, code));
   }
 
   /// An idempotent producer that has lost count of its records is of no use any more; another one
   /// begins anew.
-  [[nodiscard]] std::shared_ptr<detail::Client> usable_client() {
+  [[nodiscard]] std::shared_ptr<Producer> usable_producer() {
     std::lock_guard lock(mutex_);
-    if (rd_kafka_fatal_error(client_->get(), nullptr, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
-      client_ = std::make_shared<detail::Client>(setup());
-    return client_;
+    if (producer_->broken()) producer_ = make_producer();
+    return producer_;
   }
 
   const SinkOptions options_;
   std::mutex mutex_;
-  std::shared_ptr<detail::Client> client_;
+  std::shared_ptr<Producer> producer_;
 };
 
 Sink::Sink(SinkOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}

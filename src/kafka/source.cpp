@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <exception>
 #include <thread>
 #include <utility>
@@ -12,17 +13,25 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto poll_time = 100ms;        // between looks at the stop token and the commits
-constexpr std::size_t at_a_time = 100;   // records between two looks at the clock
+constexpr std::size_t at_a_time = 1000;  // records between two looks at the clock
 constexpr auto room_time = 200ms;        // how long one attempt to append waits
 constexpr auto patience_when_full = 1s;  // then reading pauses, and polling goes on
+
+constexpr int version_2_2 = 0x020200ff;
 
 /// Once librdkafka has fetched so many messages that it fetches no more, it looks again a second
 /// later, long after a fast pipeline has emptied its queue: let it look sooner, or, before that can
 /// be said, fetch up to its limit in bytes.
 Properties::Entry fetch_ahead() {
-  constexpr int version_2_2 = 0x020200ff;
   if (rd_kafka_version() >= version_2_2) return {"fetch.queue.backoff.ms", "10"};
   return {"queued.min.messages", "1000000"};
+}
+
+/// librdkafka's call for many messages at once is cheaper for each. From 2.2 to 2.13.1 it takes the
+/// end of a partition for a record, so that one is skipped when reading resumes after a pause.
+bool may_take_many() {
+  constexpr int version_2_13_2 = 0x020d02ff;
+  return rd_kafka_version() < version_2_2 || rd_kafka_version() >= version_2_13_2;
 }
 
 }  // namespace
@@ -102,15 +111,14 @@ void Source::Impl::open(const std::stop_token& stop) {
     rd_kafka_topic_partition_list_add(topics.get(), topic.c_str(), RD_KAFKA_PARTITION_UA);
   const auto code = rd_kafka_subscribe(client_->get(), topics.get());
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) client_->fail(code, "subscribe");
+  if (may_take_many()) messages_.reset(rd_kafka_queue_get_consumer(client_->get()));
 }
 
 void Source::Impl::read(Feed<Record>& feed, const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     if (!append_backlog(feed)) return;
     if (backlog_.empty()) {
-      poll(detail::milliseconds(poll_time));
-      while (!backlog_.empty() && backlog_.size() < at_a_time && poll(0)) {
-      }
+      if (poll(detail::milliseconds(poll_time))) poll_more();
     } else if (paused_) {
       poll(0);  // the group hears of us; records may come that were on their way
     }
@@ -137,11 +145,44 @@ bool Source::Impl::poll(int timeout_ms) {
   const detail::Message message(rd_kafka_consumer_poll(client_->get(), timeout_ms));
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   if (!message) return false;
-  if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-    take(*message);
-  else
-    take_error(*message);
+  sort(*message);
   return true;
+}
+
+void Source::Impl::poll_more() {
+  if (!messages_) {
+    while (backlog_.size() < at_a_time && poll(0)) {
+    }
+    return;
+  }
+  std::array<rd_kafka_message_t*, at_a_time> raw;
+  // What lies in the queue is of today's assignments, so these stay until all of it is here.
+  polling_more_ = true;
+  const auto n = rd_kafka_consume_batch_queue(messages_.get(), 0, raw.data(), raw.size());
+  polling_more_ = false;
+  const auto came = std::span(raw).first(n > 0 ? static_cast<std::size_t>(n) : 0);
+  std::size_t next = 0;
+  try {
+    while (next < came.size()) sort(*detail::Message(came[next++]));
+  } catch (...) {
+    for (; next < came.size(); ++next) rd_kafka_message_destroy(came[next]);
+    throw;
+  }
+  see_to_announced();
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+void Source::Impl::see_to_announced() {
+  if (!announced_) return;
+  const Rebalance now = *std::exchange(announced_, std::nullopt);
+  rebalance(now.code, *now.partitions);
+}
+
+void Source::Impl::sort(const rd_kafka_message_t& message) {
+  if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR)
+    take(message);
+  else
+    take_error(message);
 }
 
 void Source::Impl::take(const rd_kafka_message_t& message) {
@@ -156,7 +197,8 @@ void Source::Impl::take(const rd_kafka_message_t& message) {
     std::lock_guard lock(assignments_.mutex);
     last_->begin(message.offset);  // before commit() can hear of it
   }
-  backlog_.push_back(detail::to_record(message, last_->id));
+  origins_.push_back({.partition = last_->id, .offset = message.offset});
+  detail::read(message, *last_, backlog_.emplace_back());
 }
 
 void Source::Impl::take_error(const rd_kafka_message_t& message) {
@@ -196,31 +238,31 @@ void Source::Impl::take_end(const rd_kafka_message_t& message) {
 }
 
 bool Source::Impl::append_backlog(Feed<Record>& feed) {
-  Origin newest{};  // appended, of those whose assignment has not heard of it
   bool open = true;
-  while (open && !backlog_.empty()) {
-    Record& record = backlog_.front();
-    const Origin origin{.partition = record.assignment, .offset = record.offset};
-    const auto result = feed.append_for(std::move(record), origin, room_time);
-    if (result == AppendResult::too_large)
+  if (!backlog_.empty()) {
+    const auto done = feed.append_range_for(backlog_, origins_, room_time);
+    const auto appended = std::span(origins_).first(done.accepted);
+    advance(appended);
+    records_.fetch_add(appended.size(), std::memory_order_relaxed);
+    if (done.result == AppendResult::too_large) {
+      const Origin& origin = origins_[done.accepted];
       throw Error(fmt::format("kafka::Source: the record at offset {} of assignment {} weighs more "
                               "than StreamOptions.max_bytes",
                               origin.offset, origin.partition),
                   RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
-    open = result != AppendResult::closed;
-    if (result != AppendResult::accepted && result != AppendResult::dropped) {
-      if (open) wait_for_room(result);
-      break;
     }
-    if (newest.offset >= 0 && newest.partition != origin.partition) advance(newest);
-    newest = origin;
-    backlog_.pop_front();
-    full_since_ = never;
-    records_.fetch_add(1, std::memory_order_relaxed);
+    open = done.result != AppendResult::closed;
+    if (!appended.empty()) full_since_ = never;
+    if (open && done.result != AppendResult::accepted) wait_for_room(done.result);
+    forget_backlog(done.accepted);
   }
-  if (newest.offset >= 0) advance(newest);
   if (backlog_.empty() && paused_) resume();
   return open;
+}
+
+void Source::Impl::forget_backlog(std::size_t n) {
+  backlog_.erase(backlog_.begin(), backlog_.begin() + static_cast<std::ptrdiff_t>(n));
+  origins_.erase(origins_.begin(), origins_.begin() + static_cast<std::ptrdiff_t>(n));
 }
 
 void Source::Impl::wait_for_room(AppendResult result) {
@@ -230,10 +272,15 @@ void Source::Impl::wait_for_room(AppendResult result) {
   if (result != AppendResult::timeout) std::this_thread::sleep_for(10ms);  // it refuses at once
 }
 
-void Source::Impl::advance(const Origin& newest) {
+void Source::Impl::advance(std::span<const Origin> appended) {
+  if (appended.empty()) return;
+  const TimePoint now = steady_clock().now();
   std::lock_guard lock(assignments_.mutex);
-  if (auto* assignment = assignments_.find(newest.partition))
-    assignment->advance(newest.offset + 1, steady_clock().now());
+  for (std::size_t i = 0; i < appended.size(); ++i) {
+    if (i + 1 < appended.size() && appended[i + 1].partition == appended[i].partition) continue;
+    if (auto* assignment = assignments_.find(appended[i].partition))
+      assignment->advance(appended[i].offset + 1, now);
+  }
 }
 
 void Source::Impl::pause() {
@@ -254,12 +301,12 @@ void Source::Impl::resume() {
 }
 
 void Source::Impl::finish(Feed<Record>& feed) {
-  backlog_.clear();  // the next owner reads it
+  forget_backlog(backlog_.size());  // the next owner reads it
   if (!client_) return;
   pause();
   while (!feed.drain(poll_time)) {
     poll(0);
-    backlog_.clear();
+    forget_backlog(backlog_.size());
     commit_now_and_then();
   }
   commit_synchronously();
@@ -268,6 +315,8 @@ void Source::Impl::finish(Feed<Record>& feed) {
 void Source::Impl::close() {
   if (!client_) return;
   closing_ = true;
+  messages_.reset();
+  see_to_announced();
   rd_kafka_t* const consumer = client_->get();
   {
     // Leaves the group, so that the others need not wait until we are missed; not without bound.

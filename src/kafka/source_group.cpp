@@ -32,30 +32,39 @@ std::string names(rd_kafka_topic_partition_list_t& list) {
 
 }  // namespace
 
-void Source::Impl::on_rebalance(rd_kafka_t* consumer, rd_kafka_resp_err_t code,
+void Source::Impl::on_rebalance(rd_kafka_t*, rd_kafka_resp_err_t code,
                                 rd_kafka_topic_partition_list_t* partitions, void* opaque) {
-  const auto& client = *static_cast<detail::Client*>(opaque);
-  auto& self = *static_cast<Impl*>(client.opaque());
+  auto& self = *static_cast<Impl*>(static_cast<detail::Client*>(opaque)->opaque());
+  if (self.polling_more_)
+    self.announced_ =
+        Rebalance{code, detail::PartitionList(rd_kafka_topic_partition_list_copy(partitions))};
+  else
+    self.rebalance(code, *partitions);
+}
+
+void Source::Impl::rebalance(rd_kafka_resp_err_t code,
+                             rd_kafka_topic_partition_list_t& partitions) {
   const bool assigned = code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
   try {
     if (assigned)
-      self.assign(*partitions);
+      assign(partitions);
     else
-      self.revoke(*partitions);
+      revoke(partitions);
   } catch (...) {  // it must not pass through librdkafka
-    if (!self.failure_) self.failure_ = std::current_exception();
+    if (!failure_) failure_ = std::current_exception();
   }
   // Whatever happened, librdkafka waits for its answer.
+  rd_kafka_t* const consumer = client_->get();
   const char* const protocol = rd_kafka_rebalance_protocol(consumer);
   const bool incremental = protocol != nullptr && std::strcmp(protocol, "COOPERATIVE") == 0;
   if (incremental) {
-    const detail::KafkaError error(assigned ? rd_kafka_incremental_assign(consumer, partitions)
-                                            : rd_kafka_incremental_unassign(consumer, partitions));
-    if (error) client.tell(fmt::format("kafka::Source: {}", rd_kafka_error_string(error.get())));
+    const detail::KafkaError error(assigned ? rd_kafka_incremental_assign(consumer, &partitions)
+                                            : rd_kafka_incremental_unassign(consumer, &partitions));
+    if (error) client_->tell(fmt::format("kafka::Source: {}", rd_kafka_error_string(error.get())));
   } else {
-    rd_kafka_assign(consumer, assigned ? partitions : nullptr);
+    rd_kafka_assign(consumer, assigned ? &partitions : nullptr);
   }
-  if (assigned && self.paused_) rd_kafka_pause_partitions(consumer, partitions);
+  if (assigned && paused_) rd_kafka_pause_partitions(consumer, &partitions);
 }
 
 void Source::Impl::assign(rd_kafka_topic_partition_list_t& partitions) {
@@ -156,6 +165,7 @@ void Source::Impl::revoke(rd_kafka_topic_partition_list_t& partitions) {
   };
   // Their next owner reads what was not appended yet.
   std::erase_if(backlog_, [&](const Record& record) { return goes(record.assignment); });
+  std::erase_if(origins_, [&](const Origin& origin) { return goes(origin.partition); });
   std::exception_ptr error;
   if (!lost && !closing_) {
     try {
@@ -191,7 +201,8 @@ detail::PartitionList Source::Impl::take_commits() {
   for (const auto& assignment : assignments_.all()) {
     if (assignment->settled <= assignment->told) continue;
     assignment->told = assignment->settled;
-    rd_kafka_topic_partition_list_add(list.get(), assignment->topic.c_str(), assignment->partition)
+    rd_kafka_topic_partition_list_add(list.get(), assignment->topic.name().c_str(),
+                                      assignment->partition)
         ->offset = assignment->settled;
   }
   return list;
@@ -255,7 +266,7 @@ SourceStats Source::Impl::stats() {
     std::int64_t low = -1;
     std::int64_t high = -1;
     // What librdkafka has heard last: no request. The client lives while there are assignments.
-    if (rd_kafka_get_watermark_offsets(client_->get(), assignment->topic.c_str(),
+    if (rd_kafka_get_watermark_offsets(client_->get(), assignment->topic.name().c_str(),
                                        assignment->partition, &low,
                                        &high) != RD_KAFKA_RESP_ERR_NO_ERROR)
       high = -1;

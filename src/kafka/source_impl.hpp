@@ -3,8 +3,9 @@
 #include <microbatch/kafka/source.hpp>
 
 #include <atomic>
-#include <deque>
+#include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,8 +42,12 @@ class Source::Impl {
   void finish(Feed<Record>& feed);
   void close();
 
-  /// Polls once; a record that came goes to backlog_. False when nothing came.
+  /// Waits for a message; a record goes to backlog_. False when nothing came.
   bool poll(int timeout_ms);
+  /// What else has come already, up to so many in all.
+  void poll_more();
+  void see_to_announced();
+  void sort(const rd_kafka_message_t& message);
   void take(const rd_kafka_message_t& message);
   void take_error(const rd_kafka_message_t& message);
   void take_end(const rd_kafka_message_t& message);
@@ -50,8 +55,9 @@ class Source::Impl {
   void wait_no_longer();
   /// Whether the feed still takes records.
   bool append_backlog(Feed<Record>& feed);
+  void forget_backlog(std::size_t n);
   void wait_for_room(AppendResult result);
-  void advance(const Origin& newest);
+  void advance(std::span<const Origin> appended);
   void pause();
   void resume();
 
@@ -59,6 +65,7 @@ class Source::Impl {
                            rd_kafka_topic_partition_list_t* partitions, void* opaque);
   static void on_commit(rd_kafka_t*, rd_kafka_resp_err_t code,
                         rd_kafka_topic_partition_list_t* offsets, void* opaque);
+  void rebalance(rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t& partitions);
   void assign(rd_kafka_topic_partition_list_t& partitions);
   void revoke(rd_kafka_topic_partition_list_t& partitions);
   /// Sets the offset where each partition begins; err where that cannot be said yet.
@@ -80,7 +87,17 @@ class Source::Impl {
   detail::Assignments assignments_;
   detail::Assignment* last_ = nullptr;            // of the last record
   const rd_kafka_topic_t* last_topic_ = nullptr;  // its topic, as librdkafka has it
-  std::deque<Record> backlog_;                    // read, and not yet appended
+  const rd_kafka_topic_t* named_ = nullptr;       // topic_name_ is its name
+  std::vector<Record> backlog_;                   // read, and not yet appended
+  std::vector<Origin> origins_;                   // of backlog_
+  detail::Queue messages_;                        // the client's, for poll_more(); null: not used
+  /// A rebalance that was announced within poll_more(), and is seen to after it.
+  struct Rebalance {
+    rd_kafka_resp_err_t code;
+    detail::PartitionList partitions;
+  };
+  std::optional<Rebalance> announced_;
+  bool polling_more_ = false;
   TimePoint full_since_ = never;
   TimePoint next_commit_{};
   TimePoint awaited_until_ = never;  // the first records of what was assigned

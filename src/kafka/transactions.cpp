@@ -89,11 +89,11 @@ class Transactions::Impl {
         throw Unavailable(fmt::format("kafka::Transactions: {}[{}] has gone to another member",
                                       record.topic, record.partition),
                           RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
-      auto* entry =
-          rd_kafka_topic_partition_list_find(list.get(), record.topic.c_str(), record.partition);
+      auto* entry = rd_kafka_topic_partition_list_find(list.get(), record.topic.name().c_str(),
+                                                       record.partition);
       if (entry == nullptr)
-        entry =
-            rd_kafka_topic_partition_list_add(list.get(), record.topic.c_str(), record.partition);
+        entry = rd_kafka_topic_partition_list_add(list.get(), record.topic.name().c_str(),
+                                                  record.partition);
       entry->offset = record.offset + 1;
     }
     return list;

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "topic.hpp"
+
 namespace microbatch::inline v0_1::kafka {
 
 /// Milliseconds since 1970, as Kafka keeps them.
@@ -24,7 +26,7 @@ struct Header {
 struct Record {
   static constexpr std::int32_t any_partition = -1;
 
-  std::string topic{};                     ///< to a sink, empty: the sink's topic
+  Topic topic{};                           ///< to a sink, empty: the sink's topic
   std::int32_t partition = any_partition;  ///< to a sink, any: by the hash of the key
   std::int64_t offset = -1;                ///< within its partition; a sink ignores it
   std::uint32_t assignment = 0;            ///< by which assignment it came; a sink ignores it

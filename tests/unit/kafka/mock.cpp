@@ -75,16 +75,79 @@ TEST_CASE("kafka mock: a record that is refused is named, and the others are not
   CHECK(broker.read(topic).size() == 2);
 }
 
-TEST_CASE("kafka mock: an outage is no record's fault", "[kafka]") {
+TEST_CASE("kafka mock: a put does not wait for linger.ms", "[kafka]") {
   MockBroker broker;
   const std::string topic = broker.make_topic(1);
   microbatch::kafka::Sink sink(
-      {.properties = broker.properties({{"message.timeout.ms", "300"}}), .topic = topic});
+      {.properties = broker.properties({{"linger.ms", "20000"}}), .topic = topic});
+  const std::vector<Record> records{{.value = "0"}, {.value = "1"}};
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(sink.put(records).empty());
+  CHECK(std::chrono::steady_clock::now() - begin < 15s);
+  CHECK(broker.read(topic).size() == 2);
+}
+
+TEST_CASE("kafka mock: a put that is larger than the producer's queue arrives whole and in order",
+          "[kafka]") {
+  MockBroker broker;
+  const std::string topic = broker.make_topic(1);
+  microbatch::kafka::Sink sink(
+      {.properties = broker.properties({{"queue.buffering.max.messages", "10"}}), .topic = topic});
+  std::vector<Record> records(600);
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    records[i].value = std::to_string(i);
+    if (i % 7 == 0) records[i].headers = {{"seven", "yes"}};
+    if (i % 11 == 0) records[i].partition = 0;
+  }
+  CHECK(sink.put(records).empty());
+  const auto arrived = broker.read(topic);
+  REQUIRE(arrived.size() == records.size());
+  for (std::size_t i = 0; i < arrived.size(); ++i) {
+    CHECK(arrived[i].value == records[i].value);
+    CHECK(arrived[i].headers == records[i].headers);
+  }
+}
+
+TEST_CASE("kafka mock: puts that overlap hear each of their own records", "[kafka]") {
+  MockBroker broker;
+  const std::string topic = broker.make_topic(2);
+  microbatch::kafka::Sink sink({.properties = broker.properties(), .topic = topic});
+  constexpr std::size_t threads = 4;
+  std::vector<std::vector<std::size_t>> refused(threads);
+  {
+    std::vector<std::jthread> putting;
+    for (std::size_t t = 0; t < threads; ++t)
+      putting.emplace_back([&, t] {
+        for (std::size_t put = 0; put < 20; ++put) {
+          std::vector<Record> records(50, Record{.value = "small"});
+          records[10 * t + put % 10].value = std::string(2'000'000, 'x');
+          for (const auto& error : sink.put(records)) refused[t].push_back(error.index);
+        }
+      });
+  }
+  for (std::size_t t = 0; t < threads; ++t) {
+    REQUIRE(refused[t].size() == 20);
+    for (std::size_t put = 0; put < 20; ++put) CHECK(refused[t][put] == 10 * t + put % 10);
+  }
+  CHECK(broker.read(topic, 2).size() == threads * 20 * 49);
+}
+
+TEST_CASE("kafka mock: an outage is no record's fault", "[kafka]") {
+  MockBroker broker;
+  const std::string topic = broker.make_topic(1);
+  std::atomic<bool> told{false};
+  microbatch::kafka::Sink sink({.properties = broker.properties({{"message.timeout.ms", "300"}}),
+                                .topic = topic,
+                                .on_event = [&](const std::string& event) {
+                                  if (event.find("brokers are down") != std::string::npos)
+                                    told = true;
+                                }});
   const std::vector<Record> records{{.value = "0"}};
   rd_kafka_mock_broker_set_down(broker.get(), 1);
   const auto errors = sink.put(records);
   REQUIRE(errors.size() == 1);
   CHECK_THROWS_AS(std::rethrow_exception(errors[0].error), microbatch::kafka::Unavailable);
+  CHECK(eventually([&] { return told.load(); }));
   rd_kafka_mock_broker_set_up(broker.get(), 1);
   REQUIRE(eventually([&] { return sink.put(records).empty(); }));
   CHECK_FALSE(broker.read(topic).empty());
