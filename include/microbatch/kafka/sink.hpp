@@ -29,9 +29,10 @@ struct SinkOptions {
 /// everything else is Unavailable, and put again. librdkafka itself retries for message.timeout.ms
 /// before that.
 ///
-/// Threads: any; puts may overlap. Errors: the constructor connects. ConfigError as for a Source;
-/// Unavailable when no broker answers within connect_timeout; Error for a topic that does not
-/// exist, credentials or a certificate that are refused.
+/// Threads: any; puts may overlap. It has one of its own, which polls. Errors: the constructor
+/// connects. ConfigError as for a Source; Unavailable when no broker answers within
+/// connect_timeout; Error for a topic that does not exist, credentials or a certificate that are
+/// refused.
 ///
 ///     microbatch::kafka::Sink sink({
 ///         .properties = {{"bootstrap.servers", "localhost:9092"}}, .topic = "results"});
