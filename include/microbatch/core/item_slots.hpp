@@ -97,7 +97,7 @@ class ItemSlots {
 
   [[nodiscard]] Origin origin(std::size_t i) const noexcept { return cell(origins, i); }
   void set_origins(std::size_t i, const Origin* from, std::size_t n) {
-    origins.ensure(size_);
+    ensure(origins);
     std::copy_n(from, n, origins.get() + i);
   }
 
