@@ -131,8 +131,7 @@ void Client::check_refused() {
 }
 
 std::optional<bool> Client::has_topic(const std::string& topic, int timeout_ms) {
-  const Topic handle(
-      rd_kafka_topic_new(handle_, topic.c_str(), nullptr));
+  const TopicHandle handle(rd_kafka_topic_new(handle_, topic.c_str(), nullptr));
   if (!handle) fail(rd_kafka_last_error(), fmt::format("topic \"{}\"", topic));
   const rd_kafka_metadata_t* metadata = nullptr;
   const auto code = rd_kafka_metadata(handle_, 0, handle.get(), &metadata, timeout_ms);

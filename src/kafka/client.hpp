@@ -31,7 +31,7 @@ using Conf = Handle<rd_kafka_conf_t, rd_kafka_conf_destroy>;
 using Message = Handle<rd_kafka_message_t, rd_kafka_message_destroy>;
 using PartitionList =
     Handle<rd_kafka_topic_partition_list_t, rd_kafka_topic_partition_list_destroy>;
-using Topic = Handle<rd_kafka_topic_t, rd_kafka_topic_destroy>;
+using TopicHandle = Handle<rd_kafka_topic_t, rd_kafka_topic_destroy>;
 using Queue = Handle<rd_kafka_queue_t, rd_kafka_queue_destroy>;
 using Event = Handle<rd_kafka_event_t, rd_kafka_event_destroy>;
 using KafkaError = Handle<rd_kafka_error_t, rd_kafka_error_destroy>;

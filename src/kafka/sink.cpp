@@ -144,7 +144,7 @@ class Producer {
 
   detail::Client client_;
   const Topic topic_;
-  detail::Handle<rd_kafka_topic_t, rd_kafka_topic_destroy> handle_;
+  detail::TopicHandle handle_;
   std::mutex mutex_;
   std::condition_variable all_there_;  // of some put
   std::jthread poller_{[this](const std::stop_token& stop) { poll(stop); }};

@@ -127,7 +127,7 @@ void Source::Impl::begin_waiting() {
     std::lock_guard lock(assignments_.mutex);
     for (const auto& assignment : assignments_.all())
       if (assignment->waits)
-        rd_kafka_topic_partition_list_add(list.get(), assignment->topic.c_str(),
+        rd_kafka_topic_partition_list_add(list.get(), assignment->topic.name().c_str(),
                                           assignment->partition);
   }
   if (list->cnt == 0) return;
@@ -135,7 +135,7 @@ void Source::Impl::begin_waiting() {
   for (const auto& partition : each(*list)) {
     auto code = partition.err;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      const detail::Topic topic(rd_kafka_topic_new(client_->get(), partition.topic, nullptr));
+      const detail::TopicHandle topic(rd_kafka_topic_new(client_->get(), partition.topic, nullptr));
       // An offset that is none stands for auto.offset.reset here.
       code = rd_kafka_seek(topic.get(), partition.partition, partition.offset,
                            detail::milliseconds(request_time));
