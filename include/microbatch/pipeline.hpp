@@ -75,6 +75,8 @@ class Feed {
     for (std::size_t i = 0; i < items.size(); ++i) {
       const AppendResult result = intake_->put(std::move(items[i]), &origins[i]);
       if (result != AppendResult::accepted && result != AppendResult::dropped) return {result, i};
+      if (i % 16 == 0 && i + 1 < items.size() && steady_clock().now() >= until)
+        return {AppendResult::timeout, i + 1};  // the source has other things to see to
     }
     return {AppendResult::accepted, items.size()};
   }

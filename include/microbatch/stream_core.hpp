@@ -168,7 +168,7 @@ class StreamCore final : public LaneHome, public ForkAware {
 
 template <class T>
 bool StreamCore<T>::drop_oldest_for(Lane<T>& lane) {
-  bool dropped;
+  bool dropped = false;
   {
     std::lock_guard lock(token);
     dropped = eviction_.drop_oldest(&lane, DropCause::oldest, never);

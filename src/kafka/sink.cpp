@@ -41,6 +41,24 @@ struct Reports {
   std::atomic<std::size_t> missing;
 };
 
+/// Waits for room in librdkafka's queue for a record that it has answered "full" to.
+class FullQueue {
+ public:
+  explicit FullQueue(rd_kafka_t* producer) noexcept : producer_(producer) {}
+
+  /// False: the queue was empty the last time already, so this record will never find room in it.
+  [[nodiscard]] bool wait() {
+    const bool empty = rd_kafka_outq_len(producer_) == 0;
+    if (std::exchange(was_empty_, empty) && empty) return was_empty_ = false;
+    (void)rd_kafka_flush(producer_, full_queue_ms);
+    return true;
+  }
+
+ private:
+  rd_kafka_t* producer_;
+  bool was_empty_ = false;
+};
+
 /// A client, and a thread that polls it.
 ///
 /// Threads: any; send() and wait() by those who put.
@@ -96,6 +114,7 @@ class Producer {
     std::size_t n = 0;
     for (; n < std::min(records.size(), messages.size()) && plain(records[n]); ++n)
       messages[n] = detail::to_message(records[n], &slots[n]);
+    FullQueue full(client_.get());
     for (std::size_t sent = 0; sent < n;) {
       rd_kafka_produce_batch(handle_.get(), RD_KAFKA_PARTITION_UA, 0, &messages[sent],
                              static_cast<int>(n - sent));
@@ -104,15 +123,19 @@ class Producer {
         if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) break;  // and so are those behind it
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR) refuse(slots[sent], code);
       }
-      if (sent < n) (void)rd_kafka_flush(client_.get(), full_queue_ms);
+      if (sent < n && !full.wait()) refuse(slots[sent++], RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     }
     return n;
   }
   std::size_t send_one(const Record& record, Reports::Slot& slot) {
-    auto code = RD_KAFKA_RESP_ERR__QUEUE_FULL;
-    while ((code = detail::produce(client_.get(), record, topic_, &slot)) ==
-           RD_KAFKA_RESP_ERR__QUEUE_FULL)
-      (void)rd_kafka_flush(client_.get(), full_queue_ms);
+    FullQueue full(client_.get());
+    const auto attempt = [&] { return detail::produce(client_.get(), record, topic_, &slot); };
+    auto code = attempt();
+    for (; code == RD_KAFKA_RESP_ERR__QUEUE_FULL; code = attempt())
+      if (!full.wait()) {
+        code = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+        break;
+      }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) refuse(slot, code);
     return 1;
   }

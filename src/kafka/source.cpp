@@ -29,9 +29,16 @@ Properties::Entry fetch_ahead() {
 
 /// librdkafka's call for many messages at once is cheaper for each. From 2.2 to 2.13.1 it takes the
 /// end of a partition for a record, so that one is skipped when reading resumes after a pause.
-bool may_take_many() {
+/// Before 2.1 it loses records where partitions stay in a rebalance, as they do only with a
+/// cooperative assignor (its change log, under 2.0.0 and 2.1.0).
+bool may_take_many(const Properties& properties) {
+  constexpr int version_2_1 = 0x020100ff;
   constexpr int version_2_13_2 = 0x020d02ff;
-  return rd_kafka_version() < version_2_2 || rd_kafka_version() >= version_2_13_2;
+  const int version = rd_kafka_version();
+  if (version < version_2_1)
+    return properties.get("partition.assignment.strategy").value_or("").find("cooperative") ==
+           std::string::npos;
+  return version < version_2_2 || version >= version_2_13_2;
 }
 
 }  // namespace
@@ -111,16 +118,20 @@ void Source::Impl::open(const std::stop_token& stop) {
     rd_kafka_topic_partition_list_add(topics.get(), topic.c_str(), RD_KAFKA_PARTITION_UA);
   const auto code = rd_kafka_subscribe(client_->get(), topics.get());
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) client_->fail(code, "subscribe");
-  if (may_take_many()) messages_.reset(rd_kafka_queue_get_consumer(client_->get()));
+  if (may_take_many(options_.properties))
+    messages_.reset(rd_kafka_queue_get_consumer(client_->get()));
 }
 
 void Source::Impl::read(Feed<Record>& feed, const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     if (!append_backlog(feed)) return;
+    const TimePoint now = steady_clock().now();
     if (backlog_.empty()) {
+      next_poll_ = microbatch::detail::later(now, patience_when_full);
       if (poll(detail::milliseconds(poll_time))) poll_more();
-    } else if (paused_) {
-      poll(0);  // the group hears of us; records may come that were on their way
+    } else if (paused_ || now >= next_poll_) {
+      next_poll_ = microbatch::detail::later(now, patience_when_full);
+      poll(0);  // the group hears of us; a record may come
     }
     commit_now_and_then();
     begin_waiting();
@@ -303,6 +314,7 @@ void Source::Impl::resume() {
 void Source::Impl::finish(Feed<Record>& feed) {
   forget_backlog(backlog_.size());  // the next owner reads it
   if (!client_) return;
+  see_to_announced();
   pause();
   while (!feed.drain(poll_time)) {
     poll(0);

@@ -93,6 +93,7 @@ void Source::Impl::assign(rd_kafka_topic_partition_list_t& partitions) {
 }
 
 void Source::Impl::find_start(rd_kafka_topic_partition_list_t& partitions) {
+  if (partitions.cnt == 0) return;
   const std::string group = *options_.properties.get("group.id");
   const auto code = detail::find_committed(client_->get(), group.c_str(), partitions, request_time);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -134,6 +135,8 @@ void Source::Impl::begin_waiting() {
   find_start(*list);
   for (const auto& partition : each(*list)) {
     auto code = partition.err;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT)
+      client_->tell(client_->describe(code, "a partition's begin"));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
       const detail::TopicHandle topic(rd_kafka_topic_new(client_->get(), partition.topic, nullptr));
       // An offset that is none stands for auto.offset.reset here.
@@ -145,6 +148,7 @@ void Source::Impl::begin_waiting() {
       assignments_.find(partition.topic, partition.partition)->waits = false;
     } else {
       next_look_ = microbatch::detail::later(steady_clock().now(), look_time);
+      if (code == RD_KAFKA_RESP_ERR__TIMED_OUT) return;  // the group must hear of us
     }
   }
 }

@@ -99,6 +99,7 @@ class Source::Impl {
   std::optional<Rebalance> announced_;
   bool polling_more_ = false;
   TimePoint full_since_ = never;
+  TimePoint next_poll_{};  // at the latest, also while the stream is slow to take the backlog
   TimePoint next_commit_{};
   TimePoint awaited_until_ = never;  // the first records of what was assigned
   TimePoint next_look_ = never;      // while a partition waits

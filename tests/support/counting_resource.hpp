@@ -10,7 +10,8 @@
 
 namespace test {
 
-/// A memory resource that knows what it has given out, and can be made to fail. Any threads.
+/// A memory resource that knows what it has given out, and can be made to fail. A block is aligned
+/// as it was asked for, and not by more. Any threads.
 class CountingResource : public std::pmr::memory_resource {
  public:
   /// Allocations so far.
@@ -60,8 +61,9 @@ class CountingResource : public std::pmr::memory_resource {
     const std::lock_guard lock(mutex_);
     ++allocations_;
     if (fail_at_ > 0 && --fail_at_ == 0) throw std::bad_alloc();
-    void* const at = ::operator new(bytes, std::align_val_t{alignment});
-    blocks_[static_cast<std::byte*>(at)] = {bytes, alignment};
+    void* const raw = ::operator new(bytes + alignment, std::align_val_t{2 * alignment});
+    std::byte* const at = static_cast<std::byte*>(raw) + alignment;
+    blocks_[at] = {bytes, alignment};
     return at;
   }
   void do_deallocate(void* at, std::size_t bytes, std::size_t alignment) override {
@@ -73,7 +75,7 @@ class CountingResource : public std::pmr::memory_resource {
       return;
     }
     blocks_.erase(found);
-    ::operator delete(at, std::align_val_t{alignment});
+    ::operator delete(static_cast<std::byte*>(at) - alignment, std::align_val_t{2 * alignment});
   }
   bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override {
     return this == &other;

@@ -24,8 +24,7 @@ namespace microbatch::inline v0_1::detail {
 /// column costs a null pointer.
 ///
 /// Threads: in a lane the producer creates the column while the consumer may be reading earlier
-/// items. A consumer that sees null treats those items as having none, which is right: the pointer
-/// is stored before the first item that uses it is published, and that publish (release) orders it.
+/// items, which have none, whether it sees the column already (blank cells) or not yet (null).
 template <class E>
 class Column {
   static_assert(std::is_trivially_destructible_v<E>);
@@ -35,12 +34,13 @@ class Column {
   Column(const Column&) = delete;
   Column& operator=(const Column&) = delete;
 
-  [[nodiscard]] E* get() const noexcept { return cells_.load(std::memory_order_relaxed); }
+  // acquire: a consumer that moves earlier items may be the first to see the column, made by now.
+  [[nodiscard]] E* get() const noexcept { return cells_.load(std::memory_order_acquire); }
   void ensure(std::size_t n, const Memory& memory) {
     if (get() != nullptr) return;
     auto* const cells = static_cast<E*>(memory.allocate(n * sizeof(E), alignof(E)));
     std::uninitialized_value_construct_n(cells, n);
-    cells_.store(cells, std::memory_order_relaxed);
+    cells_.store(cells, std::memory_order_release);  // with get()
   }
   /// The end of a column of n.
   void discard(std::size_t n, const Memory& memory) const noexcept {
@@ -54,7 +54,8 @@ class Column {
 /// Room for n items and their columns, without knowing which of them exist. A lane's chunk, the
 /// pending items and a window are all made of it, so items travel between them by block moves.
 template <class T>
-class ItemSlots {
+class alignas(void*) alignas(std::min<std::size_t>(alignof(T),
+                                                   __STDCPP_DEFAULT_NEW_ALIGNMENT__)) ItemSlots {
  public:
   explicit ItemSlots(std::size_t n, const Memory& memory = {})
       : memory_(memory), items_(allocate(n, memory)), size_(n) {}

@@ -22,15 +22,21 @@ namespace microbatch::inline v0_1::detail {
 class CommitTracker {
  public:
   /// The item, or so many that were made of it, is about to be appended. Offsets of a partition
-  /// ascend.
+  /// ascend, mostly.
   void expect(const Origin& origin, std::size_t items = 1) {
     std::lock_guard lock(mutex_);
     find(origin.partition).expected.push_back({origin.offset, items});
   }
   void expect(std::span<const Origin> origins) {
     std::lock_guard lock(mutex_);
-    for (const Origin& origin : origins)
-      find(origin.partition).expected.push_back({origin.offset, 1});
+    std::size_t n = 0;
+    try {
+      for (; n < origins.size(); ++n)
+        find(origins[n].partition).expected.push_back({origins[n].offset, 1});
+    } catch (...) {
+      forget_last(origins.first(n));
+      throw;
+    }
   }
   /// The append was refused after all; it was the last one expected.
   void forget(const Origin& origin) { forget(std::span(&origin, 1)); }
@@ -38,7 +44,7 @@ class CommitTracker {
   void forget(std::span<const Origin> origins) noexcept {
     if (origins.empty()) return;
     std::lock_guard lock(mutex_);
-    for (const Origin& origin : origins) find(origin.partition).expected.pop_back();
+    forget_last(origins);
   }
 
   /// Nothing more comes from it: it is forgotten when all that is expected has ended.
@@ -92,6 +98,10 @@ class CommitTracker {
     bool ended = false;
   };
 
+  void forget_last(std::span<const Origin> origins) noexcept {
+    for (const Origin& origin : origins) find(origin.partition).expected.pop_back();
+  }
+
   void end_one(Partition& partition, std::int64_t offset) {
     auto& expected = partition.expected;
     auto at = expected.end();
@@ -103,8 +113,11 @@ class CommitTracker {
     else
       at = std::lower_bound(expected.begin(), expected.end(), offset,
                             [](const Entry& e, std::int64_t o) { return e.offset < o; });
-    if (at == expected.end() || at->offset != offset) return;
-    if (at->unfinished > 0 && --at->unfinished > 0) return;
+    // Offsets may have gone back: the partition was made anew, or some came twice.
+    if (at == expected.end() || at->offset != offset || at->unfinished == 0)
+      at = std::find_if(expected.begin(), expected.end(),
+                        [&](const Entry& e) { return e.offset == offset && e.unfinished > 0; });
+    if (at == expected.end() || --at->unfinished > 0) return;
     if (at == expected.begin() && !partition.touched) {
       touched_.push_back(partition.id);
       partition.touched = true;

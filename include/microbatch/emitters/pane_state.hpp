@@ -153,7 +153,12 @@ class PaneState {
           return placing_.side(pending, Side::too_late);
         const BucketId bucket =
             bucket_in(pending, store_.at(late_, bounds, last_end), std::forward<Q>(key));
-        if (shape_.closings > 0) late_met_ = shape_.whole.last_over(met, origin());
+        if (shape_.closings > 0) {
+          late_met_ = shape_.whole.last_over(met, origin());
+          // Windows that still hold it are told when they are over, also where nothing follows.
+          not_before_ = std::max(not_before_, first_window(met));
+          tell_closings_of(bounds);
+        }
         find_next_end();
         return bucket;
       }
@@ -232,9 +237,12 @@ class PaneState {
     if (!panes_.empty() && panes_.front()->bounds == bounds) {
       leave_pane(std::move(panes_.front()), reason);
       panes_.erase(panes_.begin());
-      if (shape_.closings > 0) closings_until_ = bounds.begin + shape_.closings * pane_;
+      if (shape_.closings > 0) tell_closings_of(bounds);
     }
     if (closings_until_ > bounds.begin) tell_over(bounds.end, reason);
+  }
+  void tell_closings_of(const EventBounds& pane) noexcept {
+    closings_until_ = std::max(closings_until_, pane.begin + shape_.closings * pane_);
   }
   /// Without a key or an item: panes until then are over; see PaneShape::closings.
   void tell_over(EventTime until, Reason reason) {

@@ -37,6 +37,7 @@ class EngineCore final : public Steppable,
   using Loop::host_gone_;
   using Loop::notify_waiters;
   using Loop::on_finished_;
+  using Loop::sleeper_;
   using Loop::teller_;
   using Loop::waiters_;
 
@@ -281,6 +282,7 @@ CloseResult<T> EngineCore<T>::finish() {
   std::unique_lock token(core_->token);
   begin_draining();
   finished_ = true;
+  (void)sleeper_.wake_up(core_->clock.now());  // from here on rings are for detach()
   const Stats before = core_->snapshot();
   result.handed_back.reserve(static_cast<std::size_t>(before.pending + before.in_flight));
   const auto hand_back = [&](ItemSlots<T>& slots, std::size_t slot) {

@@ -80,10 +80,11 @@ class Flights {
   /// A free batch to form a window in; give it to launch() or leave it.
   [[nodiscard]] Batch<T>& spare() {
     if (free_.empty()) {
-      batches_.push_back(std::make_unique<Batch<T>>());
-      batches_.back()->result = handler_->make_result();
-      free_.reserve(batches_.size());
-      active_.reserve(batches_.size());
+      auto batch = std::make_unique<Batch<T>>();
+      batch->result = handler_->make_result();
+      free_.reserve(batches_.size() + 1);
+      active_.reserve(batches_.size() + 1);
+      batches_.push_back(std::move(batch));
       free_.push_back(batches_.back().get());
     }
     free_.back()->plan.reserve();  // launch() must not run out of memory: the items have moved

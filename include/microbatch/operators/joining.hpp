@@ -88,7 +88,7 @@ class Join {
     const EventTime last = first + join_shape(rules_).hop;
     std::vector<std::pair<EventTime, const R*>> rights;
     for (const Item& item : window)
-      if (const R* right = std::get_if<R_index>(&item))
+      if (const R* right = std::get_if<right_index>(&item))
         rights.emplace_back(*to_event_time(std::invoke(by_.right_time, *right)), right);
     std::stable_sort(rights.begin(), rights.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -109,7 +109,7 @@ class Join {
   void finish(Out&&) {}
 
  private:
-  static constexpr std::size_t R_index = 1;
+  static constexpr std::size_t right_index = 1;
   By by_;
   JoinRules rules_;
 };

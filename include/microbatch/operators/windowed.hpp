@@ -70,8 +70,13 @@ class PaneAggregate {
                      Reason::late));
       return;
     }
-    add(keys_[keys_.insert(key_of(window), [] { return Panes(); }).first], bounds.begin,
-        std::move(part));
+    const auto [slot, fresh] = keys_.insert(key_of(window), [] { return Panes(); });
+    try {
+      add(keys_[slot], bounds.begin, std::move(part));
+    } catch (...) {
+      if (fresh) keys_.erase(slot);
+      throw;
+    }
   }
 
   /// The windows that are still open, at the end of the stream.

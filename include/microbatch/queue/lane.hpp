@@ -140,7 +140,7 @@ class Lane {
   [[nodiscard]] Refill refill(std::int64_t share) {
     std::lock_guard lock(lock_);
     if (closed_) return Refill::closed;  // and leave the pool alone: see let_go()
-    Chunk<T>* const fresh = at_chunk_end() ? shared_.chunks.take() : nullptr;
+    Chunk<T>* const fresh = at_chunk_end() ? take_chunk() : nullptr;
     if (granted() <= gate_.next())
       set_granted(granted() + static_cast<std::uint64_t>(shared_.room.take(share)));
     if (granted() <= gate_.next()) {
@@ -291,10 +291,20 @@ class Lane {
     return gate_.must_wake(at + 1);
   }
 
+  /// Under the lock, which stamped_ changes under: one with what its items need.
+  [[nodiscard]] Chunk<T>* take_chunk() {
+    Chunk<T>* const fresh = shared_.chunks.take();
+    try {
+      if (stamped_.load(std::memory_order_relaxed)) fresh->slots.ensure(fresh->slots.stamps);
+    } catch (...) {
+      shared_.chunks.give(fresh);
+      throw;
+    }
+    return fresh;
+  }
   /// Under the lock, with room granted.
   void link(Chunk<T>* fresh) {
     if (fresh != nullptr) {
-      if (stamped_.load(std::memory_order_relaxed)) fresh->slots.ensure(fresh->slots.stamps);
       if (write_ != nullptr)
         write_->next = fresh;
       else

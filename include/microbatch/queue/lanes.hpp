@@ -114,17 +114,26 @@ class Lanes {
     std::lock_guard lock(mutex_);
     if (stamped_) return true;
     for (auto& lane : lanes_) lane->revoke_and_wait();
-    for (auto& lane : lanes_) lane->use_stamps(true);
+    const auto go_on = [&](bool stamped) {
+      stamped_ = stamped;
+      if (!stamped)
+        for (auto& lane : lanes_) lane->use_stamps(false);
+      std::uint64_t unused = 0;
+      for (auto& lane : lanes_) unused += lane->reclaim();
+      if (unused != 0) shared_.room.give(static_cast<std::int64_t>(unused), 0);
+      return stamped;
+    };
+    try {
+      for (auto& lane : lanes_) lane->use_stamps(true);
+    } catch (...) {  // no memory for a column
+      heavy_barrier(shared_.asymmetric);
+      go_on(false);
+      throw;
+    }
     heavy_barrier(shared_.asymmetric);
-    bool empty = true;
-    for (auto& lane : lanes_) empty = empty && lane->quiet() && lane->waiting() == 0;
-    if (!empty)
-      for (auto& lane : lanes_) lane->use_stamps(false);
-    std::uint64_t unused = 0;
-    for (auto& lane : lanes_) unused += lane->reclaim();
-    if (unused != 0) shared_.room.give(static_cast<std::int64_t>(unused), 0);
-    stamped_ = empty;
-    return empty;
+    return go_on(std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) {
+      return lane->quiet() && lane->waiting() == 0;
+    }));
   }
   [[nodiscard]] bool stamped() const noexcept { return stamped_; }
 

@@ -49,6 +49,18 @@ TEST_CASE("CommitTracker: an item that never ends stops its partition, and no ot
   CHECK(collected(tracker) == std::vector<Origin>{{1, 20}});
 }
 
+TEST_CASE("CommitTracker: offsets that go back end all the same", "[commit]") {
+  CommitTracker tracker;
+  for (const int offset : {100, 0, 1, 1}) tracker.expect({0, offset});
+  tracker.done({0, 0});
+  tracker.done({0, 1});
+  CHECK(collected(tracker).empty());
+  tracker.done({0, 100});
+  CHECK(collected(tracker) == std::vector<Origin>{{0, 1}});
+  tracker.done({0, 1});
+  CHECK(collected(tracker) == std::vector<Origin>{{0, 1}});
+}
+
 TEST_CASE("CommitTracker: an append that was refused is expected no longer", "[commit]") {
   CommitTracker tracker;
   tracker.expect({0, 1});

@@ -87,6 +87,24 @@ TEST_CASE("kafka mock: a put does not wait for linger.ms", "[kafka]") {
   CHECK(broker.read(topic).size() == 2);
 }
 
+// It was tried again without end.
+TEST_CASE("kafka mock: a record that the producer's queue never has room for is refused",
+          "[kafka]") {
+  MockBroker broker;
+  const std::string topic = broker.make_topic(1);
+  microbatch::kafka::Sink sink(
+      {.properties = broker.properties({{"queue.buffering.max.kbytes", "4"}}), .topic = topic});
+  const std::string large(10'000, 'x');
+  const bool plain = GENERATE(true, false);  // they go two ways
+  std::vector<Record> records{{.value = "0"}, {.value = large}, {.value = "2"}};
+  if (!plain) records[1].headers = {{"a", "header"}};
+  const auto errors = sink.put(records);
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0].index == 1);
+  CHECK_THROWS_AS(std::rethrow_exception(errors[0].error), microbatch::kafka::Error);
+  CHECK(broker.read(topic).size() == 2);
+}
+
 TEST_CASE("kafka mock: a put that is larger than the producer's queue arrives whole and in order",
           "[kafka]") {
   MockBroker broker;

@@ -222,6 +222,12 @@ TEST_CASE("flow: hopping windows by panes are told when the watermark passes, it
   rig.pass_until(20s);
   CHECK(lines == Lines{"-5-5: 1", "0-10: 3", "5-15: 2"});
   CHECK(rig.stats().delivered == 3);
+  // Late for one of its windows, and in time for the other.
+  rig.append(Sale{18});
+  rig.run();
+  rig.pass_until(30s);
+  CHECK(lines.back() == "15-25: 1");
+  CHECK(rig.stats().delivered == 4);
   rig.close();
 }
 

@@ -11,6 +11,7 @@
 #include <new>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <type_traits>
 
 using namespace microbatch;
@@ -73,7 +74,7 @@ bool lie_inside(const test::CountingResource& memory, E emitter, StreamOptions<T
 }  // namespace
 
 TEMPLATE_TEST_CASE("items lie in the stream's memory resource, and all of it is given back",
-                   "[stream][memory]", Reading<4>, Reading<128>) {
+                   "[stream][memory]", Reading<4>, Reading<16>, Reading<128>) {
   using T = TestType;
   test::CountingResource memory;
   const StreamOptions<T> plain{.capacity = 200, .memory = &memory};
@@ -164,6 +165,62 @@ TEST_CASE("a stream that has ended holds no memory, though its producers live on
   CHECK(memory.blocks() == 0);
   CHECK(engine.stats().balances());
   CHECK_FALSE(memory.confused());
+}
+
+namespace {
+
+/// An item of which there is no copy where its number is negative.
+struct Positive {
+  explicit Positive(int n) : number(n) {}
+  Positive(const Positive& other) : number(other.number) {
+    if (number < 0) throw std::invalid_argument("negative");
+  }
+  Positive& operator=(const Positive&) = default;
+  int number;
+};
+
+}  // namespace
+
+// The lanes stayed stopped for ever.
+TEST_CASE("an emitter whose stamps find no memory is refused, and the stream goes on",
+          "[stream][memory]") {
+  test::CountingResource memory;
+  testing::ManualClock clock;
+  Stream<Positive> stream(StreamOptions<Positive>{.clock = clock, .memory = &memory});
+  auto producer = stream.producer();
+  CHECK_THROWS_AS(producer.append(Positive(-1)),
+                  std::invalid_argument);  // its lane has a chunk now
+  memory.fail_at(1);
+  const auto consume = [&](auto emitter) {
+    return Engine<Positive>(stream, emitter, [](Window<Positive>&) {});
+  };
+  CHECK_THROWS_AS(consume(FixedTimeWindow{1s}), std::bad_alloc);
+  CHECK(producer.append(Positive(1)) == AppendResult::accepted);
+  auto engine = consume(CountWindow{1});
+  (void)engine.step(clock.now());
+  CHECK(engine.stop().delivered == 1);
+  CHECK(memory.blocks() == 0);
+}
+
+// Each attempt lost a chunk.
+TEST_CASE("a chunk whose stamps find no memory is there for the next append", "[stream][memory]") {
+  test::CountingResource memory;
+  testing::ManualClock clock;
+  Stream<int> stream(StreamOptions<int>{.clock = clock, .memory = &memory});
+  auto producer = stream.producer();
+  Engine<int> engine(stream, FixedTimeWindow{1s}, [](Window<int>&) {});
+  memory.fail_at(3);  // the chunk, its items, their stamps
+  CHECK_THROWS_AS(producer.append(1), std::bad_alloc);
+  const std::size_t blocks = memory.blocks();
+  CHECK(blocks == 2);
+  for (int i = 0; i < 3; ++i) {
+    memory.fail_at(1);
+    CHECK_THROWS_AS(producer.append(1), std::bad_alloc);
+  }
+  CHECK(memory.blocks() == blocks);
+  CHECK(producer.append(1) == AppendResult::accepted);
+  CHECK(engine.stop().handed_back.size() == 1);
+  CHECK(memory.blocks() == 0);
 }
 
 TEST_CASE("a stream's items fit into an array on the stack", "[stream][memory]") {
