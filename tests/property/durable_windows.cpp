@@ -14,6 +14,7 @@
 #include <microbatch/emitters/hopping_window.hpp>
 #include <microbatch/emitters/session_window.hpp>
 #include <microbatch/emitters/tumbling_window.hpp>
+#include <microbatch/executors/thread_pool.hpp>
 #include <microbatch/sqlite/durable_stream.hpp>
 #include <microbatch/sqlite/table.hpp>
 
@@ -23,6 +24,7 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -151,9 +153,12 @@ void live(std::uint64_t seed, const E& emitter, Model&& model, const Script& scr
     const auto state = std::make_shared<State>(place);
     life.events = pending_in(*state->storage);
     DurableStream<Event, typename State::Storage> stream(state->storage);
-    auto consumer = streaming(stream, emitter, [state, attempts](typename State::Window& window) {
-      state->add(window, attempts->add(window));
-    });
+    auto pool = std::make_unique<ThreadPool>(1);
+    std::optional consumer(streaming(stream, emitter,
+                                     [state, attempts](typename State::Window& window) {
+                                       state->add(window, attempts->add(window));
+                                     },
+                                     {.executor = *pool}));
     const std::size_t until =
         last ? script.events.size() : next + below(1 + script.events.size() - next);
     while (next < until) {
@@ -166,12 +171,14 @@ void live(std::uint64_t seed, const E& emitter, Model&& model, const Script& scr
     }
     const End end = last ? End::close_when_loaded : static_cast<End>(below(3));
     if (end != End::stop_at_once)
-      while (consumer.stats().accepted < life.events.size()) std::this_thread::sleep_for(1ms);
+      while (consumer->stats().accepted < life.events.size()) std::this_thread::sleep_for(1ms);
     if (end == End::close_when_loaded)
-      (void)consumer.close();
+      (void)consumer->close();
     else
-      (void)consumer.stop();
-    life.events.resize(consumer.stats().accepted);  // what it has seen
+      (void)consumer->stop();
+    life.events.resize(consumer->stats().accepted);  // what it has seen
+    consumer.reset();
+    pool.reset();  // a callback that was given up has ended here, and committed, or not
 
     // Exactly what the model says; only that late ones of a window may come in several parts, and
     // that a life which was stopped has not committed everything.
