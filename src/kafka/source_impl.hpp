@@ -87,7 +87,6 @@ class Source::Impl {
   detail::Assignments assignments_;
   detail::Assignment* last_ = nullptr;            // of the last record
   const rd_kafka_topic_t* last_topic_ = nullptr;  // its topic, as librdkafka has it
-  const rd_kafka_topic_t* named_ = nullptr;       // topic_name_ is its name
   std::vector<Record> backlog_;                   // read, and not yet appended
   std::vector<Origin> origins_;                   // of backlog_
   detail::Queue messages_;                        // the client's, for poll_more(); null: not used
