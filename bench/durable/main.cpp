@@ -220,7 +220,7 @@ int main(int argc, char** argv) {
       n, bench::item_size, bench::group, rounds);
   throughput(folder, n);
   fmt::print("one thread that waits for each\n");
-  latency(folder, std::min<std::size_t>(n, 500));
+  latency(folder, std::min<std::size_t>(n, 2000));
   fmt::print("reopening with {} pending items\n", n);
   std::vector<Contender> reopening{
       {"to the first window of 1000", [&] { return first_window_after_reopening(folder, n); }}};

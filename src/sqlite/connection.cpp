@@ -268,4 +268,10 @@ void Connection::set_sync(bool full) {
   sync_ = static_cast<int>(full);
 }
 
+sqlite3_file* Connection::log() noexcept {
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(handle_.get(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+  return file;
+}
+
 }  // namespace microbatch::inline v0_1::sqlite

@@ -69,6 +69,8 @@ class Connection {
     return sqlite3_get_autocommit(handle_.get()) == 0;
   }
   void set_sync(bool full);
+  /// The write-ahead log as an open file; null where it is not.
+  [[nodiscard]] sqlite3_file* log() noexcept;
 
  private:
   struct Close {

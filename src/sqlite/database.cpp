@@ -98,6 +98,10 @@ Database::Impl::Impl(const std::string& path, FileOptions options)
                               pages, 2 * options_.checkpoint_bytes)
                       .c_str());
   make_schema();
+  sqlite3_file* log = write_->log();
+  if (log == nullptr || log->pMethods == nullptr)
+    throw StorageError(fmt::format("{}: its write-ahead log is not open", path_));
+  log_ = log;
   read_.emplace(path_, options_, true);
 }
 
@@ -113,7 +117,29 @@ Database::Impl::~Impl() {
 void Database::Impl::check_usable() const {
   if (process_ != getpid())
     throw StorageError(fmt::format("{}: it was opened before a fork; open it in the child", path_));
-  if (failed_) std::rethrow_exception(failed_);
+  // acquire: with give_up().
+  if (failed_.load(std::memory_order_acquire))
+    throw StorageError(failure_->what(), failure_->may_pass());
+}
+
+void Database::Impl::give_up(const StorageError& error) noexcept {
+  std::call_once(giving_up_, [&] {
+    failure_ = error;
+    failed_.store(true, std::memory_order_release);
+  });
+}
+
+void Database::Impl::sync() {
+  std::lock_guard lock(syncing_);
+  check_usable();
+  const int code = log_->pMethods->xSync(log_, SQLITE_SYNC_NORMAL);
+  if (code == SQLITE_OK) return;
+  try {
+    throw_storage_error(path_, nullptr, code);
+  } catch (const StorageError& error) {
+    give_up(error);
+    throw;
+  }
 }
 
 void Database::Impl::make_schema() {
@@ -137,7 +163,7 @@ void Database::Impl::make_schema() {
           "{}: its tables have version {}; this program knows version {}{}", path_, version,
           schema_version, version > schema_version ? ": a newer program has written it" : ""));
   }
-  rollback.commit();
+  rollback.commit(Safety::synced);
 }
 
 Database::Impl::Rollback::~Rollback() {
@@ -148,16 +174,20 @@ Database::Impl::Rollback::~Rollback() {
   }
 }
 
-void Database::Impl::Rollback::commit() {
+void Database::Impl::Rollback::commit(Safety safety) {
   try {
     impl_.write_->execute("COMMIT");
   } catch (const StorageError& error) {
-    // Whatever else failed, the transaction was rolled back. After a failed fsync nobody knows, and
-    // a second one would say that all is well.
-    if (!error.may_pass()) impl_.failed_ = std::current_exception();
+    // Whatever else failed, the transaction was rolled back. After a failed fsync nobody knows.
+    if (!error.may_pass()) impl_.give_up(error);
     throw;
   }
   done_ = true;
+  if (safety != Safety::synced) return;
+  // A sync() that failed meanwhile has made this one's success worthless: what the log lost stands
+  // in front of it.
+  const std::lock_guard lock(impl_.syncing_);
+  impl_.check_usable();
 }
 
 Database::Database(const std::string& path, const FileOptions& options)

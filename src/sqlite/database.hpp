@@ -1,6 +1,6 @@
 #pragma once
 
-#include <exception>
+#include <atomic>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -29,13 +29,16 @@ class Database::Impl {
     write_->execute("BEGIN IMMEDIATE");
     if constexpr (std::is_void_v<decltype(f(*write_))>) {
       f(*write_);
-      rollback.commit();
+      rollback.commit(safety);
     } else {
       auto result = f(*write_);
-      rollback.commit();
+      rollback.commit(safety);
       return result;
     }
   }
+
+  /// Whatever is committed now survives a power cut. Beside a write, which it does not hold up.
+  void sync();
 
   /// A snapshot. Short, because a reader keeps the log from being reset.
   template <class F>
@@ -57,7 +60,7 @@ class Database::Impl {
     Rollback(const Rollback&) = delete;
     Rollback& operator=(const Rollback&) = delete;
     ~Rollback();
-    void commit();
+    void commit(Safety safety);
 
    private:
     Impl& impl_;
@@ -65,6 +68,9 @@ class Database::Impl {
   };
 
   void check_usable() const;
+  /// An fsync has failed, so nothing is certain, and a second one would say that all is well:
+  /// nothing more is written.
+  void give_up(const StorageError& error) noexcept;
   void make_schema();
 
   const std::string path_;
@@ -75,7 +81,11 @@ class Database::Impl {
   std::optional<Connection> write_;
   std::mutex reading_;
   std::optional<Connection> read_;
-  std::exception_ptr failed_;  // under the right to write: an fsync failed, nothing is certain
+  sqlite3_file* log_ = nullptr;  // the writing connection's; it stays where it is
+  std::mutex syncing_;
+  std::once_flag giving_up_;
+  std::optional<StorageError> failure_;  // written once, before failed_
+  std::atomic<bool> failed_{false};
 };
 
 }  // namespace microbatch::inline v0_1::sqlite

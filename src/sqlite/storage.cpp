@@ -65,6 +65,8 @@ std::int64_t Storage::append(std::span<const NewBatch> batches, Safety safety) {
   return first;
 }
 
+void Storage::sync() { state_->db.sync(); }
+
 void Storage::load(std::int64_t from, std::size_t bytes, std::vector<StoredBatch>& into) {
   State& state = *state_;
   const std::size_t before = into.size();

@@ -25,6 +25,7 @@
 #include <numeric>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/power_cut_vfs.hpp"
@@ -64,23 +65,37 @@ Life live(const std::string& path, std::uint64_t from, microbatch::detail::Split
           },
           {.on_failure = {.first_delay = 1ms, .max_delay = 1ms}}));
     const auto append = [&](auto safety) {
-      std::vector<Item> items(1 + static_cast<std::size_t>(random() * 60));
+      // A large group is synced beside the writing of the next one.
+      std::vector<Item> items(1 +
+                              static_cast<std::size_t>(random() * (random() < 0.2 ? 5000 : 60)));
       std::iota(items.begin(), items.end(), life.appended);
       life.appended += items.size();
+      return stream.append_range(items, safety);
+    };
+    const auto arrived = [](const microbatch::Receipt& receipt) {
       try {
-        (void)stream.append_range(items, safety).get();
+        (void)receipt.get();
         return true;
       } catch (const microbatch::StorageError&) {  // the power is gone
         return false;
       }
     };
+    std::vector<std::pair<microbatch::Receipt, std::uint64_t>> under_way;  // and where it ends
+    const auto wait_for_all = [&] {
+      for (const auto& [receipt, end] : under_way)
+        if (arrived(receipt)) life.synced = end;
+      under_way.clear();
+    };
     while (!disk.is_off()) {
       if (random() < 0.5) {
-        if (append(microbatch::synced)) life.synced = life.appended;
+        auto receipt = append(microbatch::synced);
+        under_way.emplace_back(std::move(receipt), life.appended);
+        if (random() < 0.5) wait_for_all();
       } else {
-        (void)append(microbatch::written);
+        (void)arrived(append(microbatch::written));
       }
     }
+    wait_for_all();
     if (consumer) (void)consumer->stop();
   } catch (const microbatch::StorageError&) {  // the power is gone
   }

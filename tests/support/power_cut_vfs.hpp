@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace test {
@@ -51,6 +53,12 @@ class PowerCutDisk {
     std::lock_guard lock(mutex_);
     failing_syncs_ = 1;
   }
+  /// The same, and it takes until then.
+  void fail_next_sync_after(std::shared_future<void> until) {
+    std::lock_guard lock(mutex_);
+    failing_syncs_ = 1;
+    fails_after_ = std::move(until);
+  }
   /// As long as it is bad, every read and write is an I/O error.
   void set_bad(bool bad) {
     std::lock_guard lock(mutex_);
@@ -64,6 +72,11 @@ class PowerCutDisk {
   [[nodiscard]] std::uint64_t syncs() {
     std::lock_guard lock(mutex_);
     return syncs_;
+  }
+  /// Returns when so many syncs have begun.
+  void wait_for_syncs(std::uint64_t n) {
+    std::unique_lock lock(mutex_);
+    synced_.wait(lock, [&] { return syncs_ >= n; });
   }
   [[nodiscard]] bool is_off() {
     std::lock_guard lock(mutex_);
@@ -230,11 +243,15 @@ class PowerCutDisk {
   }
   static int sync(sqlite3_file* f, int) {
     Handle& h = of(f);
-    std::lock_guard lock(h.disk->mutex_);
+    std::unique_lock lock(h.disk->mutex_);
     if (!h.disk->powered(true)) return SQLITE_IOERR_FSYNC;
     ++h.disk->syncs_;
+    h.disk->synced_.notify_all();
     if (h.disk->failing_syncs_ > 0) {
       --h.disk->failing_syncs_;
+      const auto until = std::exchange(h.disk->fails_after_, {});
+      lock.unlock();
+      if (until.valid()) until.wait();
       return SQLITE_IOERR_FSYNC;
     }
     File& file = file_of(f);
@@ -378,10 +395,12 @@ class PowerCutDisk {
 
   std::mutex mutex_;
   std::condition_variable closed_;
+  std::condition_variable synced_;
   std::size_t open_ = 0;
   std::map<std::string, std::shared_ptr<File>> files_;
   std::int64_t left_ = -1;
   int failing_syncs_ = 0;
+  std::shared_future<void> fails_after_;
   bool bad_ = false;
   std::size_t most_bytes_ = static_cast<std::size_t>(-1);
   std::uint64_t syncs_ = 0;

@@ -149,6 +149,7 @@ struct DropRule {
 ///
 ///   Transaction                   what a callback wants done together with its window's commit
 ///   append(batches, safety)       writes them in this order; the number of the first
+///   sync()                        what was written before is synced now
 ///   load(from, bytes, into)       appends pending batches numbered `from` or higher, in order, at
 ///                                 least one if there is one, until they are `bytes` large
 ///   head()                        the number that the next batch will have
@@ -180,6 +181,7 @@ concept Storage = requires(S& store, typename S::Transaction& tx, std::span<cons
                            std::int64_t number, std::uint32_t mark, std::string_view owner,
                            std::size_t n, Duration time, TimePoint until, Bell bell) {
   { store.append(batches, safety) } -> std::same_as<std::int64_t>;
+  store.sync();
   store.load(number, n, into);
   { store.head() } -> std::same_as<std::int64_t>;
   { store.acquire(owner, time) } -> std::same_as<std::optional<Lease>>;

@@ -28,36 +28,45 @@ class DurableCore {
       : storage(std::move(store)),
         codec(std::move(item_codec)),
         acks(std::make_shared<AckWatch<S>>(storage)),
+        syncs(storage, options.executor),
         entries((options.check(), StreamOptions<Entry<T>>{.capacity = options.capacity,
                                                           .overflow = options.overflow})),
         writer(streaming(entries, WhatIsThere(options.group_items),
-                         GroupWriter<T, S, C>(storage, codec, options.batch_bytes),
-                         {.executor = options.executor,
-                          .max_kept_dead_letters = options.capacity,
-                          .on_failure = {.max_attempts = 1,
-                                         .first_delay = std::chrono::milliseconds(10),
-                                         .max_delay = std::chrono::milliseconds(500),
-                                         .isolate = Isolate::off,
-                                         .classify =
-                                             [](const std::exception_ptr& error) {
-                                               try {
-                                                 std::rethrow_exception(error);
-                                               } catch (const StorageError& e) {
-                                                 return e.may_pass() ? Failure::transient
-                                                                     : Failure::poison;
-                                               } catch (const std::bad_alloc&) {
-                                                 return Failure::transient;
-                                               } catch (...) {
-                                                 return Failure::poison;
-                                               }
-                                             }},
-                          .on_error = options.on_error})) {}
+                         GroupWriter<T, S, C>(storage, syncs, codec, options.batch_bytes),
+                         how_to_write(options))) {}
 
   std::shared_ptr<S> storage;
   C codec;
   std::shared_ptr<Acks> acks;  // outlives the writer, which adds to it
+  GroupSync<S> syncs;          // likewise
   Stream<Entry<T>> entries;
   Consumer<Entry<T>> writer;
+
+ private:
+  /// What nobody waits for is kept, and tried again as long as that may help.
+  static ConsumerOptions<Entry<T>> how_to_write(const DurableOptions& options) {
+    ConsumerOptions<Entry<T>> how;
+    how.executor = options.executor;
+    how.max_kept_dead_letters = options.capacity;
+    how.on_failure = {.max_attempts = 1,
+                      .first_delay = std::chrono::milliseconds(10),
+                      .max_delay = std::chrono::milliseconds(500),
+                      .isolate = Isolate::off,
+                      .classify = judge};
+    how.on_error = options.on_error;
+    return how;
+  }
+  static Failure judge(const std::exception_ptr& error) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const StorageError& e) {
+      return e.may_pass() ? Failure::transient : Failure::poison;
+    } catch (const std::bad_alloc&) {
+      return Failure::transient;
+    } catch (...) {
+      return Failure::poison;
+    }
+  }
 };
 
 template <class T, Storage S, Codec<T> C>
@@ -117,14 +126,24 @@ class DurableStream : public detail::DurableAppends<T, DurableStream<T, S, C>> {
     return DurableProducer<T>(core_->entries.producer(), core_->acks);
   }
 
-  /// Returns when everything that was appended before is written.
-  void flush() { core_->writer.flush(); }
+  /// Returns when everything that was appended before is written, and its receipts are answered.
+  void flush() {
+    core_->writer.flush();
+    core_->syncs.flush();
+  }
   /// Takes no more, and writes what is queued. It waits as long as the store is full or locked.
-  DurableCloseResult<T> close() { return result_of(core_->writer.close()); }
+  DurableCloseResult<T> close() {
+    auto result = result_of(core_->writer.close());
+    core_->syncs.close({});
+    return result;
+  }
   /// At most that long.
   template <class Rep, class Period>
   DurableCloseResult<T> close(std::chrono::duration<Rep, Period> timeout) {
-    return result_of(core_->writer.close(timeout));
+    const TimePoint until = detail::later(steady_clock().now(), detail::to_duration(timeout));
+    auto result = result_of(core_->writer.close(timeout));
+    if (!core_->syncs.close(until - steady_clock().now())) result.timed_out = true;
+    return result;
   }
 
   /// The ledger of the appends: `delivered` counts what was written.

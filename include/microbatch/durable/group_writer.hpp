@@ -12,10 +12,9 @@
 #include <vector>
 
 #include "../concepts/codec.hpp"
-#include "../concepts/emitter.hpp"
 #include "../concepts/storage.hpp"
 #include "batch_body.hpp"
-#include "receipt.hpp"
+#include "group_sync.hpp"
 
 namespace microbatch::inline v0_1::detail {
 
@@ -41,38 +40,33 @@ struct Entry {
   enum class Fate : std::uint8_t { open, told, rejected } fate = Fate::open;
 };
 
-/// The emitter of the group commit: whatever is there, at most n.
-class WhatIsThere {
- public:
-  explicit WhatIsThere(std::size_t most) noexcept : most_(most) {}
-  template <class T>
-  [[nodiscard]] Readiness window_ready(Pending<T>& pending, TimePoint) const noexcept {
-    return {.ready = !pending.empty(), .reason = Reason::count, .limit = most_, .at_items = 1};
-  }
-
- private:
-  std::size_t most_;
-};
-
 /// The callback behind the appends: writes a window's items as one transaction, and answers their
-/// receipts.
+/// receipts, or has them answered when they are synced.
 ///
 /// Where the store fails, whoever waits is told at once, and what nobody waits for is kept and
 /// tried again by the consumer that calls.
 template <class T, class S, class C>
 class GroupWriter {
  public:
-  GroupWriter(std::shared_ptr<S> store, C codec, std::size_t max_bytes)
-      : store_(std::move(store)), codec_(std::move(codec)), max_bytes_(max_bytes) {}
+  GroupWriter(std::shared_ptr<S> store, GroupSync<S>& syncs, C codec, std::size_t max_bytes)
+      : store_(std::move(store)), syncs_(&syncs), codec_(std::move(codec)), max_bytes_(max_bytes) {}
 
   void operator()(Window<Entry<T>>& window) {
     std::int64_t first = 0;
     try {
-      const Safety safety = gather(window);
+      Safety safety = gather(window);
       if (cut_ == 0) return;
       batches_.clear();
-      for (std::size_t k = 0; k < cut_; ++k)
+      std::size_t bytes = 0;
+      for (std::size_t k = 0; k < cut_; ++k) {
         batches_.push_back({.items = rows_[k].items, .body = rows_[k].body});
+        bytes += rows_[k].body.size();
+      }
+      unsynced_.items.clear();
+      if (safety == Safety::synced && bytes >= worth_a_thread) {
+        unsynced_.items.reserve(receipts_);  // all memory first: what is written has to be answered
+        safety = Safety::written;
+      }
       first = store_->append(batches_, safety);
     } catch (const StorageError& error) {
       // Each receipt has an exception of its own: none is shared between threads.
@@ -86,9 +80,13 @@ class GroupWriter {
       return;
     }
     answer(window, first);
+    if (!unsynced_.items.empty()) syncs_->add(std::exchange(unsynced_, {}));
   }
 
  private:
+  /// Of a group that large it takes longer to write the next one than to wake a thread.
+  static constexpr std::size_t worth_a_thread = 16'384;
+
   struct Row {
     std::string body;
     std::uint32_t items = 0;
@@ -99,11 +97,16 @@ class GroupWriter {
     cut_ = 0;
     ends_.clear();  // an attempt that failed may have left something
     bytes_.clear();
+    receipts_ = 0;
     Safety safety = Safety::written;
+    const ReceiptState* last = nullptr;
     for (std::size_t i = 0; i < window.size(); ++i) {
       Entry<T>& entry = window[i];
       if (entry.fate == Entry<T>::Fate::told || !encode(window, i)) continue;
-      if (const auto* receipt = entry.receipt.state()) safety = std::max(safety, receipt->safety);
+      const ReceiptState* receipt = entry.receipt.state();
+      if (receipt == std::exchange(last, receipt) || receipt == nullptr) continue;
+      safety = std::max(safety, receipt->safety);
+      ++receipts_;
     }
     finish_row();
     return safety;
@@ -145,8 +148,15 @@ class GroupWriter {
     bytes_.clear();
   }
 
-  /// Their receipts, by runs that share one.
+  /// Their receipts, by runs that share one; or notes those that wait for a sync.
   void answer(Window<Entry<T>>& window, std::int64_t batch) {
+    const bool sync_later = unsynced_.items.capacity() > 0;
+    const auto answer = [&](ReceiptState& state, std::size_t run, Position last) {
+      if (sync_later && state.safety == Safety::synced)
+        unsynced_.items.emplace_back(state, run, last);
+      else
+        state.answer(run, last, nullptr);
+    };
     std::size_t k = 0;
     std::uint32_t index = 0;
     ReceiptState* state = nullptr;
@@ -160,14 +170,14 @@ class GroupWriter {
         index = 0;
       }
       if (entry.receipt.state() != state) {
-        if (run > 0) state->answer(run, last, nullptr);
+        if (run > 0) answer(*state, run, last);
         state = entry.receipt.state();
         run = 0;
       }
       if (entry.receipt.take() != nullptr) ++run;
       last = position_of(batch, index++);
     }
-    if (run > 0) state->answer(run, last, nullptr);
+    if (run > 0) answer(*state, run, last);
   }
 
   /// Tells whoever waits; false if nobody does.
@@ -190,6 +200,7 @@ class GroupWriter {
   }
 
   std::shared_ptr<S> store_;
+  GroupSync<S>* syncs_;
   C codec_;
   std::size_t max_bytes_;
 
@@ -200,6 +211,8 @@ class GroupWriter {
   std::vector<Row> rows_;
   std::size_t cut_ = 0;  // so many of them are filled
   std::vector<NewBatch> batches_;
+  std::size_t receipts_ = 0;  // at most so many
+  typename GroupSync<S>::Group unsynced_;
 };
 
 }  // namespace microbatch::inline v0_1::detail

@@ -37,6 +37,7 @@ class MemoryStorage {
   [[nodiscard]] std::string name() const { return name_; }
 
   std::int64_t append(std::span<const NewBatch> batches, Safety);
+  void sync() {}
   void load(std::int64_t from, std::size_t bytes, std::vector<StoredBatch>& into);
   [[nodiscard]] std::int64_t head();
   std::optional<Lease> acquire(std::string_view, Duration time);

@@ -22,7 +22,7 @@ struct DurableOptions {
   Overflow overflow = Overflow::block;  ///< what an append beyond it does
   std::size_t group_items = 16'384;     ///< at most so many items in one transaction
   std::size_t batch_bytes = 1'000'000;  ///< at most so large a row, unless one item is larger
-  AnyExecutor executor{};               ///< runs the writing; default: one thread of its own
+  AnyExecutor executor{};               ///< writes, and syncs large groups; default: a thread each
   std::function<void(const BackgroundError&)> on_error{};  ///< what happens in the background
 
   void check() const {

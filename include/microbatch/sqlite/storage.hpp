@@ -18,10 +18,10 @@ namespace microbatch::inline v0_1::sqlite {
 
 /// Settings of a file.
 struct FileOptions {
-  unsigned mode = 0600;                                  ///< of a file that is created
-  Duration busy_timeout = std::chrono::seconds(5);       ///< how long to wait for another writer
-  std::size_t checkpoint_bytes = std::size_t{16} << 20;  ///< the log is copied back beyond it
-  std::size_t page_size = 8192;                          ///< of a file that is created
+  unsigned mode = 0600;                                 ///< of a file that is created
+  Duration busy_timeout = std::chrono::seconds(5);      ///< how long to wait for another writer
+  std::size_t checkpoint_bytes = std::size_t{4} << 20;  ///< the log is copied back beyond it
+  std::size_t page_size = 32'768;                       ///< of a file that is created
   std::string vfs{};  ///< SQLite's name of another file system; empty: the default one
 
   void check() const;
@@ -107,6 +107,7 @@ class Storage {
   [[nodiscard]] Database& database() noexcept { return *database_; }
 
   std::int64_t append(std::span<const NewBatch> batches, Safety safety);
+  void sync();
   void load(std::int64_t from, std::size_t bytes, std::vector<StoredBatch>& into);
   [[nodiscard]] std::int64_t head();
   std::optional<Lease> acquire(std::string_view owner, Duration time);

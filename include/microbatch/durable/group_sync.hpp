@@ -1,0 +1,153 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "../concepts/storage.hpp"
+#include "../core/acknowledgement.hpp"
+#include "../streaming.hpp"
+#include "receipt_state.hpp"
+
+namespace microbatch::inline v0_1::detail {
+
+/// Whatever is there, at most n: the emitter of the group commit.
+class WhatIsThere {
+ public:
+  explicit WhatIsThere(std::size_t most) noexcept : most_(most) {}
+  template <class T>
+  [[nodiscard]] Readiness window_ready(Pending<T>& pending, TimePoint) const noexcept {
+    return {.ready = !pending.empty(), .reason = Reason::count, .limit = most_, .at_items = 1};
+  }
+
+ private:
+  std::size_t most_;
+};
+
+/// Items of one receipt that are written and not yet synced. Destroyed before that, it answers so.
+class UnsyncedItems {
+ public:
+  UnsyncedItems(ReceiptState& state, std::size_t items, Position last) noexcept
+      : state_(&state), items_(items), last_(last) {}
+  UnsyncedItems(UnsyncedItems&& other) noexcept
+      : state_(std::exchange(other.state_, nullptr)), items_(other.items_), last_(other.last_) {}
+  UnsyncedItems& operator=(UnsyncedItems&& other) noexcept {
+    std::swap(state_, other.state_);
+    std::swap(items_, other.items_);
+    std::swap(last_, other.last_);
+    return *this;
+  }
+  ~UnsyncedItems() {
+    if (state_ == nullptr) return;
+    answer(-1,
+           std::make_exception_ptr(NotDelivered(
+               Outcome::abandoned, "append: closed before the item was synced; it is written")));
+  }
+
+  void answer() { answer(last_, nullptr); }
+  void refuse(std::exception_ptr error) { answer(-1, std::move(error)); }
+
+ private:
+  void answer(Position last, std::exception_ptr error) {
+    std::exchange(state_, nullptr)->answer(items_, last, std::move(error));
+  }
+
+  ReceiptState* state_;
+  std::size_t items_;
+  Position last_;
+};
+
+/// The second half of the group commit, for large groups: while the next one is being written, this
+/// one is synced, and its receipts are answered. A sync covers all that was written before, so
+/// whatever groups are there share one.
+///
+/// Its thread is made with the first group.
+template <class S>
+class GroupSync {
+ public:
+  struct Group {
+    std::vector<UnsyncedItems> items{};
+
+    Group() = default;
+    Group(Group&&) noexcept = default;  // a vector alone would say that it can be copied
+    Group& operator=(Group&&) noexcept = default;
+  };
+
+  GroupSync(std::shared_ptr<S> store, AnyExecutor executor)
+      : store_(std::move(store)), executor_(std::move(executor)) {}
+
+  /// They are written. By one thread at a time.
+  void add(Group group) {
+    try {
+      if (stage().groups.try_append(std::move(group)) == AppendResult::accepted) return;
+    } catch (...) {  // no memory, no thread
+    }
+    sync({&group, 1});  // so there are never many
+  }
+
+  void flush() {
+    if (Stage* there = made()) there->consumer.flush();
+  }
+  /// False: it took longer than that, and what was not synced was told so.
+  bool close(std::optional<Duration> timeout) {
+    Stage* there = made();
+    if (there == nullptr) return true;
+    return timeout ? !there->consumer.close(*timeout).timed_out
+                   : !there->consumer.close().timed_out;
+  }
+
+ private:
+  static constexpr std::size_t most_groups = 64;
+
+  struct Stage {
+    explicit Stage(GroupSync& sync)
+        : consumer(streaming(groups, WhatIsThere(most_groups),
+                             [&sync](std::span<Group> window) { sync.sync(window); },
+                             {.executor = sync.executor_})) {}
+    Stream<Group> groups{{.capacity = most_groups}};
+    Consumer<Group> consumer;
+  };
+
+  Stage& stage() {
+    std::lock_guard lock(making_);
+    if (!stage_) stage_ = std::make_unique<Stage>(*this);
+    return *stage_;
+  }
+  Stage* made() {
+    std::lock_guard lock(making_);
+    return stage_.get();
+  }
+
+  void sync(std::span<Group> groups) {
+    const auto each = [&](auto answer) {
+      for (Group& group : groups)
+        for (UnsyncedItems& items : group.items) answer(items);
+    };
+    try {
+      store_->sync();
+    } catch (const StorageError& error) {
+      // Each receipt has an exception of its own: none is shared between threads.
+      return each([&](UnsyncedItems& items) {
+        items.refuse(std::make_exception_ptr(StorageError(error.what(), error.may_pass())));
+      });
+    } catch (...) {
+      const auto error = std::current_exception();
+      return each([&](UnsyncedItems& items) { items.refuse(error); });
+    }
+    each([](UnsyncedItems& items) { items.answer(); });
+  }
+
+  const std::shared_ptr<S> store_;
+  const AnyExecutor executor_;
+  std::mutex making_;
+  std::unique_ptr<Stage> stage_;
+};
+
+}  // namespace microbatch::inline v0_1::detail
