@@ -64,7 +64,7 @@ double our_sink(const Work& work) {
   const kafka::Record first{.value = value};
   (void)sink.put({&first, 1});  // it connects
   Stream<std::size_t> stream;
-  ThreadPool pool(4);  // puts overlap, as a producer's requests do
+  ThreadPool pool(12);  // puts overlap, as a producer's requests do
   const auto begin = Clock::now();
   auto consumer = streaming(stream, CountWindow{1000},
                             [&](std::span<const std::size_t> window) {

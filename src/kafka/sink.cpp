@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -20,8 +19,6 @@
 namespace microbatch::inline v0_1::kafka {
 namespace {
 
-constexpr int nudge_ms = 2;  // below that librdkafka's threads do not hear of it
-constexpr auto nudge_again = std::chrono::milliseconds(50);
 constexpr int full_queue_ms = 10;  // between tries while librdkafka's queue is full
 constexpr int poll_ms = 1000;
 constexpr std::size_t at_a_time = 256;  // records in one call
@@ -33,12 +30,13 @@ struct Reports {
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
   };
 
-  explicit Reports(std::size_t n) : slots(n, Slot{.reports = this}), missing(n) {}
+  explicit Reports(std::size_t n) : slots(n, Slot{.reports = this}), missing(n), complete(n == 0) {}
 
   std::vector<Slot> slots;
-  /// Counted down by whoever hears (release: the codes are there), and read by the one who waits
-  /// (acquire). After the last one this may be gone.
-  std::atomic<std::size_t> missing;
+  std::atomic<std::size_t> missing;  // counted down by whoever hears: acq_rel, the codes are there
+  // Under the producer's mutex.
+  bool complete;
+  std::condition_variable all_there;
 };
 
 /// Waits for room in librdkafka's queue for a record that it has answered "full" to.
@@ -85,19 +83,15 @@ class Producer {
 
   /// Hands them to librdkafka, which reads them until all reports are in.
   void send(std::span<const Record> records, Reports& reports) {
+    std::lock_guard lock(sending_);
     for (std::size_t i = 0; i < records.size();)
       i += plain(records[i]) ? send_run(records.subspan(i), &reports.slots[i])
                              : send_one(records[i], reports.slots[i]);
   }
   /// Every record is reported within message.timeout.ms.
   void wait(Reports& reports) {
-    const auto done = [&] { return reports.missing.load(std::memory_order_acquire) == 0; };
-    while (!done()) {
-      // Nothing more comes of this put, so what is there need not wait for linger.ms.
-      (void)rd_kafka_flush(client_.get(), nudge_ms);
-      std::unique_lock lock(mutex_);
-      all_there_.wait_for(lock, nudge_again, done);
-    }
+    std::unique_lock lock(mutex_);
+    reports.all_there.wait(lock, [&] { return reports.complete; });
   }
 
  private:
@@ -110,7 +104,7 @@ class Producer {
 
   /// Plain ones from the front; how many.
   std::size_t send_run(std::span<const Record> records, Reports::Slot* slots) {
-    std::array<rd_kafka_message_t, at_a_time> messages{};
+    std::array<rd_kafka_message_t, at_a_time> messages;  // the first n of them
     std::size_t n = 0;
     for (; n < std::min(records.size(), messages.size()) && plain(records[n]); ++n)
       messages[n] = detail::to_message(records[n], &slots[n]);
@@ -145,8 +139,9 @@ class Producer {
   }
   void count(Reports& reports) {
     if (reports.missing.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
-    std::lock_guard lock(mutex_);  // so that nobody goes to sleep meanwhile
-    all_there_.notify_all();
+    std::lock_guard lock(mutex_);
+    reports.complete = true;
+    reports.all_there.notify_one();  // under the mutex: then they may be gone
   }
 
   static void on_report(rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
@@ -168,8 +163,8 @@ class Producer {
   detail::Client client_;
   const Topic topic_;
   detail::TopicHandle handle_;
+  std::mutex sending_;  // one put after the other: they would only contend for librdkafka's locks
   std::mutex mutex_;
-  std::condition_variable all_there_;  // of some put
   std::jthread poller_{[this](const std::stop_token& stop) { poll(stop); }};
 };
 
@@ -206,7 +201,9 @@ class Sink::Impl {
             .type = RD_KAFKA_PRODUCER,
             .properties = options_.properties,
             .fixed = {},
+            // A put has come together already: nothing is gained by waiting for more.
             .defaults = {{"enable.idempotence", "true"},
+                         {"linger.ms", "0"},
                          {"message.timeout.ms", "30000"},
                          {"topic.metadata.propagation.max.ms", "5000"}},
             .on_event = options_.on_event};
