@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace microbatch::inline v0_1::kafka::detail {
 
@@ -71,13 +72,20 @@ Client::~Client() {
   if (handle_ != nullptr) rd_kafka_destroy_flags(handle_, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
+namespace {
+thread_local const Client* telling = nullptr;
+}
+
 void Client::tell(const std::string& what) const noexcept {
   if (!on_event_) return;
+  const Client* const outer = std::exchange(telling, this);
   try {
     on_event_(properties_.without_secrets(what));
   } catch (...) {  // an observer's own trouble
   }
+  telling = outer;
 }
+bool Client::is_telling() const noexcept { return telling == this; }
 
 std::string Client::describe(rd_kafka_resp_err_t code, const std::string& what) const {
   return properties_.without_secrets(fmt::format("{}: {}: {}", who_, what, rd_kafka_err2str(code)));

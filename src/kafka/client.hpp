@@ -81,6 +81,8 @@ class Client {
   void check_refused();
 
   void tell(const std::string& what) const noexcept;
+  /// The present thread is inside on_event, so that it must not wait for what librdkafka will say.
+  [[nodiscard]] bool is_telling() const noexcept;
   /// What went wrong, in one sentence.
   [[nodiscard]] std::string describe(rd_kafka_resp_err_t code, const std::string& what) const;
   [[noreturn]] void fail(rd_kafka_resp_err_t code, const std::string& what) const;

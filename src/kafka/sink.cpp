@@ -179,6 +179,8 @@ class Sink::Impl {
 
   PutErrors put(std::span<const Record> records) {
     const auto producer = usable_producer();
+    if (producer->client().is_telling())
+      throw UsageError("kafka::Sink::put: called from inside on_event, which it would wait for");
     Reports reports(records.size());
     producer->send(records, reports);
     producer->wait(reports);

@@ -29,6 +29,10 @@ const char* advice(int code) {
   }
 }
 
+bool failed_to_sync(int code) {
+  return code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC;
+}
+
 bool may_pass(int code) {
   switch (code & 0xFF) {
     case SQLITE_BUSY:
@@ -38,7 +42,7 @@ bool may_pass(int code) {
     case SQLITE_READONLY:
       return true;
     case SQLITE_IOERR:
-      return code != SQLITE_IOERR_FSYNC && code != SQLITE_IOERR_DIR_FSYNC;
+      return !failed_to_sync(code);
     default:
       return false;
   }
@@ -54,7 +58,7 @@ constexpr std::string_view changed_meanwhile = "microbatch: changed meanwhile"; 
 
 void throw_storage_error(const std::string& path, sqlite3* handle, int code) {
   const char* text = handle != nullptr ? sqlite3_errmsg(handle) : sqlite3_errstr(code);
-  if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
+  if (failed_to_sync(code))
     throw StorageError(fmt::format("{}: fsync failed: what was being written is unknown, and "
                                    "nothing more is written until the file is opened again",
                                    path),
@@ -268,10 +272,36 @@ void Connection::set_sync(bool full) {
   sync_ = static_cast<int>(full);
 }
 
-sqlite3_file* Connection::log() noexcept {
-  sqlite3_file* file = nullptr;
-  sqlite3_file_control(handle_.get(), "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
-  return file;
+void Connection::checkpoint_beyond(int pages) {
+  most_pages_ = pages;
+  sqlite3_wal_hook(handle_.get(), &Connection::checkpoint, this);
 }
+
+int Connection::checkpoint(void* self, sqlite3* handle, const char* database, int pages) {
+  if (pages < static_cast<Connection*>(self)->most_pages_) return SQLITE_OK;
+  const int code =
+      sqlite3_wal_checkpoint_v2(handle, database, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  // After any other error the next commit tries again.
+  return failed_to_sync(code) ? code : SQLITE_OK;
+}
+
+LogFile::LogFile(const Connection& connection) {
+  sqlite3* const handle = connection.handle();
+  sqlite3_vfs* vfs = nullptr;
+  sqlite3_file_control(handle, "main", SQLITE_FCNTL_VFS_POINTER, &vfs);
+  const char* const path = sqlite3_db_filename(handle, "main");
+  const auto size = static_cast<std::size_t>(vfs->szOsFile);
+  memory_ = std::make_unique<std::max_align_t[]>(size / sizeof(std::max_align_t) + 1);
+  const int code = vfs->xOpen(vfs, sqlite3_filename_wal(path), file(),
+                              SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, nullptr);
+  if (code != SQLITE_OK) {
+    if (file()->pMethods != nullptr) file()->pMethods->xClose(file());
+    throw_storage_error(path, nullptr, code);
+  }
+}
+
+LogFile::~LogFile() { file()->pMethods->xClose(file()); }
+
+int LogFile::sync() noexcept { return file()->pMethods->xSync(file(), SQLITE_SYNC_NORMAL); }
 
 }  // namespace microbatch::inline v0_1::sqlite

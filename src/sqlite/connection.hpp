@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -69,8 +70,11 @@ class Connection {
     return sqlite3_get_autocommit(handle_.get()) == 0;
   }
   void set_sync(bool full);
-  /// The write-ahead log as an open file; null where it is not.
-  [[nodiscard]] sqlite3_file* log() noexcept;
+  /// Copies the log back whenever a commit leaves it so many pages long. Where that fails to sync,
+  /// the commit says so, although it stands; SQLite's own checkpoints would say nothing.
+  void checkpoint_beyond(int pages);
+  /// What LogFile opens.
+  [[nodiscard]] sqlite3* handle() const noexcept { return handle_.get(); }
 
  private:
   struct Close {
@@ -80,6 +84,7 @@ class Connection {
   using Statement = std::unique_ptr<sqlite3_stmt, Close>;
 
   Query query(Statement& statement, const char* sql);
+  static int checkpoint(void* self, sqlite3* handle, const char* database, int pages);
   static int authorize(void* self, int action, const char* a, const char* b, const char* database,
                        const char* trigger);
 
@@ -90,6 +95,29 @@ class Connection {
   std::unordered_map<std::string, Statement> theirs_;
   bool preparing_theirs_ = false;
   int sync_ = -1;
+  int most_pages_ = 0;
+};
+
+/// A connection's write-ahead log, opened once more, to sync it beside the connection: a system
+/// tells a failed write once to each open file, so that neither of the two takes it from the other.
+///
+/// Threads: one at a time, whatever the connection does meanwhile.
+class LogFile {
+ public:
+  explicit LogFile(const Connection& connection);
+  LogFile(const LogFile&) = delete;
+  LogFile& operator=(const LogFile&) = delete;
+  ~LogFile();
+
+  /// SQLite's code.
+  [[nodiscard]] int sync() noexcept;
+
+ private:
+  [[nodiscard]] sqlite3_file* file() noexcept {
+    return reinterpret_cast<sqlite3_file*>(memory_.get());
+  }
+
+  std::unique_ptr<std::max_align_t[]> memory_;  // as large as the VFS wants its files
 };
 
 /// What an SQLite error means for us. Names the file and the cause.

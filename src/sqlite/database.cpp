@@ -93,15 +93,12 @@ Database::Impl::Impl(const std::string& path, FileOptions options)
   }
   const std::int64_t pages =
       static_cast<std::int64_t>(options_.checkpoint_bytes) / std::max<std::int64_t>(page, 512);
-  write_->execute(fmt::format("PRAGMA wal_autocheckpoint = {}; PRAGMA journal_size_limit = {}; "
-                              "PRAGMA cache_size = -16384",
-                              pages, 2 * options_.checkpoint_bytes)
+  write_->execute(fmt::format("PRAGMA journal_size_limit = {}; PRAGMA cache_size = -16384",
+                              2 * options_.checkpoint_bytes)
                       .c_str());
+  write_->checkpoint_beyond(static_cast<int>(std::min(pages, std::int64_t{1} << 30)));
   make_schema();
-  sqlite3_file* log = write_->log();
-  if (log == nullptr || log->pMethods == nullptr)
-    throw StorageError(fmt::format("{}: its write-ahead log is not open", path_));
-  log_ = log;
+  log_.emplace(*write_);
   read_.emplace(path_, options_, true);
 }
 
@@ -109,6 +106,7 @@ Database::Impl::~Impl() {
   try {  // the last connection copies the log back
     const SideFile::Writing writing(side_, options_.busy_timeout);
     read_.reset();
+    log_.reset();
     write_.reset();
   } catch (...) {  // it is copied back by the next one
   }
@@ -130,9 +128,10 @@ void Database::Impl::give_up(const StorageError& error) noexcept {
 }
 
 void Database::Impl::sync() {
+  check_usable();  // first: in a forked child the lock may be held for ever
   std::lock_guard lock(syncing_);
   check_usable();
-  const int code = log_->pMethods->xSync(log_, SQLITE_SYNC_NORMAL);
+  const int code = log_->sync();
   if (code == SQLITE_OK) return;
   try {
     throw_storage_error(path_, nullptr, code);
@@ -163,7 +162,7 @@ void Database::Impl::make_schema() {
           "{}: its tables have version {}; this program knows version {}{}", path_, version,
           schema_version, version > schema_version ? ": a newer program has written it" : ""));
   }
-  rollback.commit(Safety::synced);
+  rollback.commit();
 }
 
 Database::Impl::Rollback::~Rollback() {
@@ -174,7 +173,7 @@ Database::Impl::Rollback::~Rollback() {
   }
 }
 
-void Database::Impl::Rollback::commit(Safety safety) {
+void Database::Impl::Rollback::commit() {
   try {
     impl_.write_->execute("COMMIT");
   } catch (const StorageError& error) {
@@ -183,11 +182,6 @@ void Database::Impl::Rollback::commit(Safety safety) {
     throw;
   }
   done_ = true;
-  if (safety != Safety::synced) return;
-  // A sync() that failed meanwhile has made this one's success worthless: what the log lost stands
-  // in front of it.
-  const std::lock_guard lock(impl_.syncing_);
-  impl_.check_usable();
 }
 
 Database::Database(const std::string& path, const FileOptions& options)

@@ -29,10 +29,10 @@ class Database::Impl {
     write_->execute("BEGIN IMMEDIATE");
     if constexpr (std::is_void_v<decltype(f(*write_))>) {
       f(*write_);
-      rollback.commit(safety);
+      rollback.commit();
     } else {
       auto result = f(*write_);
-      rollback.commit(safety);
+      rollback.commit();
       return result;
     }
   }
@@ -60,7 +60,7 @@ class Database::Impl {
     Rollback(const Rollback&) = delete;
     Rollback& operator=(const Rollback&) = delete;
     ~Rollback();
-    void commit(Safety safety);
+    void commit();
 
    private:
     Impl& impl_;
@@ -79,9 +79,9 @@ class Database::Impl {
   const int process_;
   SideFile side_;
   std::optional<Connection> write_;
+  std::optional<LogFile> log_;
   std::mutex reading_;
   std::optional<Connection> read_;
-  sqlite3_file* log_ = nullptr;  // the writing connection's; it stays where it is
   std::mutex syncing_;
   std::once_flag giving_up_;
   std::optional<StorageError> failure_;  // written once, before failed_

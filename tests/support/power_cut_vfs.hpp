@@ -48,7 +48,8 @@ class PowerCutDisk {
     std::lock_guard lock(mutex_);
     left_ = n;
   }
-  /// The next sync fails, and what it should have synced is lost at the next power cut.
+  /// The next sync fails: what it should have synced is lost at the next power cut, and each of the
+  /// file's open handles is told so once, as Linux does it.
   void fail_next_sync() {
     std::lock_guard lock(mutex_);
     failing_syncs_ = 1;
@@ -121,6 +122,8 @@ class PowerCutDisk {
     std::vector<char> now;
     std::vector<char> durable;
     std::set<std::size_t> dirty;
+    bool in_writeback = false;
+    std::uint64_t errors = 0;  // of writing it back
     // Locks of the file, and of the shared memory beside it.
     int shared = 0;
     const void* reserved = nullptr;
@@ -135,6 +138,7 @@ class PowerCutDisk {
     std::shared_ptr<File>* file;
     int lock;
     unsigned shm_shared;
+    std::uint64_t errors;  // that it was told of
   };
 
   PowerCutDisk() {
@@ -178,6 +182,7 @@ class PowerCutDisk {
     h.file = new std::shared_ptr<File>(file);
     h.lock = SQLITE_LOCK_NONE;
     h.shm_shared = 0;
+    h.errors = file->errors;
     h.base.pMethods = &methods();
     ++disk.open_;
     if (out != nullptr) *out = flags;
@@ -245,16 +250,24 @@ class PowerCutDisk {
     Handle& h = of(f);
     std::unique_lock lock(h.disk->mutex_);
     if (!h.disk->powered(true)) return SQLITE_IOERR_FSYNC;
+    File& file = file_of(f);
     ++h.disk->syncs_;
     h.disk->synced_.notify_all();
+    h.disk->synced_.wait(lock, [&] { return !file.in_writeback; });
     if (h.disk->failing_syncs_ > 0) {
       --h.disk->failing_syncs_;
-      const auto until = std::exchange(h.disk->fails_after_, {});
-      lock.unlock();
-      if (until.valid()) until.wait();
-      return SQLITE_IOERR_FSYNC;
+      file.dirty.clear();
+      if (const auto until = std::exchange(h.disk->fails_after_, {}); until.valid()) {
+        file.in_writeback = true;
+        lock.unlock();
+        until.wait();
+        lock.lock();
+        file.in_writeback = false;
+        h.disk->synced_.notify_all();
+      }
+      ++file.errors;
     }
-    File& file = file_of(f);
+    if (std::exchange(h.errors, file.errors) != file.errors) return SQLITE_IOERR_FSYNC;
     file.durable.resize(file.now.size());
     for (const std::size_t s : file.dirty) {
       const std::size_t begin = s * sector;

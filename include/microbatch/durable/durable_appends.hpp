@@ -121,12 +121,12 @@ class DurableAppends {
       const AppendResult result = receipt.result();
       if (result != AppendResult::accepted && result != AppendResult::dropped) return result;
       receipt.state().on_complete(
-          [&written = receipt.state(), state, &acks = static_cast<Door&>(*this).acks()] {
+          [&written = receipt.state(), state, acks = static_cast<Door&>(*this).acks()] {
             if (auto error = written.error()) {
               state->complete(std::move(error));
               state->release();
             } else {
-              acks.add(written.last(), state);
+              acks->add(written.last(), state);
             }
           });
       return result;

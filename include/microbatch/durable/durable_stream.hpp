@@ -28,7 +28,7 @@ class DurableCore {
       : storage(std::move(store)),
         codec(std::move(item_codec)),
         acks(std::make_shared<AckWatch<S>>(storage)),
-        syncs(storage, options.executor),
+        syncs(std::make_shared<GroupSync<S>>(storage, options.executor)),
         entries((options.check(), StreamOptions<Entry<T>>{.capacity = options.capacity,
                                                           .overflow = options.overflow})),
         writer(streaming(entries, WhatIsThere(options.group_items),
@@ -37,8 +37,8 @@ class DurableCore {
 
   std::shared_ptr<S> storage;
   C codec;
-  std::shared_ptr<Acks> acks;  // outlives the writer, which adds to it
-  GroupSync<S> syncs;          // likewise
+  std::shared_ptr<Acks> acks;
+  std::shared_ptr<GroupSync<S>> syncs;
   Stream<Entry<T>> entries;
   Consumer<Entry<T>> writer;
 
@@ -88,7 +88,7 @@ class DurableProducer : public detail::DurableAppends<T, DurableProducer<T>> {
   DurableProducer(Producer<detail::Entry<T>> producer, std::shared_ptr<detail::Acks> acks)
       : producer_(std::move(producer)), acks_(std::move(acks)) {}
   [[nodiscard]] auto& inner() noexcept { return producer_; }
-  [[nodiscard]] detail::Acks& acks() noexcept { return *acks_; }
+  [[nodiscard]] const auto& acks() const noexcept { return acks_; }
 
   Producer<detail::Entry<T>> producer_;
   std::shared_ptr<detail::Acks> acks_;
@@ -128,21 +128,24 @@ class DurableStream : public detail::DurableAppends<T, DurableStream<T, S, C>> {
 
   /// Returns when everything that was appended before is written, and its receipts are answered.
   void flush() {
+    core_->syncs->check_may_wait("flush");
     core_->writer.flush();
-    core_->syncs.flush();
+    core_->syncs->flush();
   }
   /// Takes no more, and writes what is queued. It waits as long as the store is full or locked.
   DurableCloseResult<T> close() {
+    core_->syncs->check_may_wait("close");
     auto result = result_of(core_->writer.close());
-    core_->syncs.close({});
+    core_->syncs->close({});
     return result;
   }
   /// At most that long.
   template <class Rep, class Period>
   DurableCloseResult<T> close(std::chrono::duration<Rep, Period> timeout) {
+    core_->syncs->check_may_wait("close");
     const TimePoint until = detail::later(steady_clock().now(), detail::to_duration(timeout));
     auto result = result_of(core_->writer.close(timeout));
-    if (!core_->syncs.close(until - steady_clock().now())) result.timed_out = true;
+    if (!core_->syncs->close(until - steady_clock().now())) result.timed_out = true;
     return result;
   }
 
@@ -158,7 +161,7 @@ class DurableStream : public detail::DurableAppends<T, DurableStream<T, S, C>> {
   friend struct detail::DurableCoreOf<T, S, C>;
 
   [[nodiscard]] auto& inner() noexcept { return core_->entries; }
-  [[nodiscard]] detail::Acks& acks() noexcept { return *core_->acks; }
+  [[nodiscard]] const auto& acks() const noexcept { return core_->acks; }
 
   DurableCloseResult<T> result_of(CloseResult<detail::Entry<T>> closed) {
     DurableCloseResult<T> result{.written = closed.delivered, .timed_out = closed.timed_out};

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <cstddef>
 #include <exception>
@@ -8,11 +10,13 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "../concepts/storage.hpp"
 #include "../core/acknowledgement.hpp"
+#include "../core/thread_role.hpp"
 #include "../streaming.hpp"
 #include "receipt_state.hpp"
 
@@ -51,12 +55,14 @@ class UnsyncedItems {
                Outcome::abandoned, "append: closed before the item was synced; it is written")));
   }
 
+  // Once; what comes after that does nothing.
   void answer() { answer(last_, nullptr); }
   void refuse(std::exception_ptr error) { answer(-1, std::move(error)); }
 
  private:
   void answer(Position last, std::exception_ptr error) {
-    std::exchange(state_, nullptr)->answer(items_, last, std::move(error));
+    if (ReceiptState* state = std::exchange(state_, nullptr))
+      state->answer(items_, last, std::move(error));
   }
 
   ReceiptState* state_;
@@ -68,7 +74,8 @@ class UnsyncedItems {
 /// one is synced, and its receipts are answered. A sync covers all that was written before, so
 /// whatever groups are there share one.
 ///
-/// Its thread is made with the first group.
+/// Its thread is made with the first group. A stage that was left behind at a close works on
+/// without this object, so its callback has the store alone.
 template <class S>
 class GroupSync {
  public:
@@ -89,9 +96,16 @@ class GroupSync {
       if (stage().groups.try_append(std::move(group)) == AppendResult::accepted) return;
     } catch (...) {  // no memory, no thread
     }
-    sync({&group, 1});  // so there are never many
+    sync(*store_, {&group, 1});  // so there are never many
   }
 
+  /// UsageError where a receipt's then() asks for what would wait for it.
+  void check_may_wait(std::string_view what) const {
+    if (this_thread_role().inside_callback_of(store_.get()))
+      throw UsageError(fmt::format(
+          "DurableStream::{}: called from inside a receipt's then(), which it would wait for",
+          what));
+  }
   void flush() {
     if (Stage* there = made()) there->consumer.flush();
   }
@@ -109,7 +123,10 @@ class GroupSync {
   struct Stage {
     explicit Stage(GroupSync& sync)
         : consumer(streaming(groups, WhatIsThere(most_groups),
-                             [&sync](std::span<Group> window) { sync.sync(window); },
+                             [store = sync.store_](std::span<Group> window) {
+                               const InsideCallback inside(store.get());
+                               GroupSync::sync(*store, window);
+                             },
                              {.executor = sync.executor_})) {}
     Stream<Group> groups{{.capacity = most_groups}};
     Consumer<Group> consumer;
@@ -125,13 +142,13 @@ class GroupSync {
     return stage_.get();
   }
 
-  void sync(std::span<Group> groups) {
+  static void sync(S& store, std::span<Group> groups) {
     const auto each = [&](auto answer) {
       for (Group& group : groups)
         for (UnsyncedItems& items : group.items) answer(items);
     };
     try {
-      store_->sync();
+      store.sync();
     } catch (const StorageError& error) {
       // Each receipt has an exception of its own: none is shared between threads.
       return each([&](UnsyncedItems& items) {

@@ -48,8 +48,12 @@ struct Entry {
 template <class T, class S, class C>
 class GroupWriter {
  public:
-  GroupWriter(std::shared_ptr<S> store, GroupSync<S>& syncs, C codec, std::size_t max_bytes)
-      : store_(std::move(store)), syncs_(&syncs), codec_(std::move(codec)), max_bytes_(max_bytes) {}
+  GroupWriter(std::shared_ptr<S> store, std::shared_ptr<GroupSync<S>> syncs, C codec,
+              std::size_t max_bytes)
+      : store_(std::move(store)),
+        syncs_(std::move(syncs)),
+        codec_(std::move(codec)),
+        max_bytes_(max_bytes) {}
 
   void operator()(Window<Entry<T>>& window) {
     std::int64_t first = 0;
@@ -62,7 +66,7 @@ class GroupWriter {
         batches_.push_back({.items = rows_[k].items, .body = rows_[k].body});
         bytes += rows_[k].body.size();
       }
-      unsynced_.items.clear();
+      unsynced_ = {};  // an attempt that failed may have left its memory
       if (safety == Safety::synced && bytes >= worth_a_thread) {
         unsynced_.items.reserve(receipts_);  // all memory first: what is written has to be answered
         safety = Safety::written;
@@ -135,6 +139,7 @@ class GroupWriter {
       bytes_.swap(last_);
     }
     ends_.push_back(static_cast<std::uint32_t>(bytes_.size()));
+    window[i].fate = Entry<T>::Fate::open;  // an earlier attempt's codec may have thrown
     return true;
   }
 
@@ -200,7 +205,7 @@ class GroupWriter {
   }
 
   std::shared_ptr<S> store_;
-  GroupSync<S>* syncs_;
+  std::shared_ptr<GroupSync<S>> syncs_;
   C codec_;
   std::size_t max_bytes_;
 

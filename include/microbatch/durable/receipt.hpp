@@ -62,8 +62,9 @@ class [[nodiscard]] Receipt {
     if (auto error = checked().error()) rethrow(std::move(error));
     return checked().last();
   }
-  /// Calls f(std::exception_ptr), null for success, once, on the thread that writes (at once where
-  /// it is known already); f must not throw.
+  /// Calls f(std::exception_ptr), null for success, once, on a thread that writes or syncs (at once
+  /// where it is known already); f must not throw. What is called for several receipts may run at
+  /// the same time, and in another order than they were appended in.
   template <class F>
   void then(F f) {
     auto* state = &checked();

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "../concepts/storage.hpp"
-#include "../core/errors.hpp"
+#include "../core/acknowledgement.hpp"
 #include "../core/results.hpp"
 #include "../core/task.hpp"
 

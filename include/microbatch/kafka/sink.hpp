@@ -19,7 +19,7 @@ struct SinkOptions {
   Properties properties{};  ///< bootstrap.servers at least; enable.idempotence is on unless set
   std::string topic{};      ///< of records that name none
   Duration connect_timeout = std::chrono::seconds(30);  ///< no broker until then: Unavailable
-  std::function<void(const std::string&)> on_event{};   ///< see SourceOptions
+  std::function<void(const std::string&)> on_event{};   ///< see SourceOptions; it must not put
 };
 
 /// Produces records, and waits for the delivery report of each.

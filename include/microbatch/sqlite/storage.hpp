@@ -22,7 +22,9 @@ struct FileOptions {
   Duration busy_timeout = std::chrono::seconds(5);      ///< how long to wait for another writer
   std::size_t checkpoint_bytes = std::size_t{4} << 20;  ///< the log is copied back beyond it
   std::size_t page_size = 32'768;                       ///< of a file that is created
-  std::string vfs{};  ///< SQLite's name of another file system; empty: the default one
+  /// SQLite's name of another file system; empty: the default one. Overwriting a part of a file
+  /// must not harm what stands beside it (SQLITE_IOCAP_POWERSAFE_OVERWRITE).
+  std::string vfs{};
 
   void check() const;
 };

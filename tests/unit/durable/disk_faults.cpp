@@ -117,11 +117,27 @@ TEST_CASE("an fsync that fails takes along what is synced behind it meanwhile",
     auto large = lines.append(std::string(20'000, 'b'), synced);
     d.disk.wait_for_syncs(syncs + 1);  // under way
     auto small = lines.append("c", synced);
-    d.disk.wait_for_syncs(syncs + 2);  // done, and good, but for what stands before it in the log
+    d.disk.wait_for_syncs(syncs + 2);  // it waits for what is being written back
     fail.set_value();
     CHECK_THROWS_WITH(large.get(), Catch::Contains("fsync failed"));
     CHECK_THROWS_WITH(small.get(), Catch::Contains("fsync failed"));
   }
+}
+
+TEST_CASE("an fsync that fails in a checkpoint is told: what is synced later stands behind it",
+          "[durable][faults]") {
+  Disk d;
+  Lines lines(d.folder.file("a.db"), "lines",
+              {.file = {.busy_timeout = 200ms,
+                        .checkpoint_bytes = 100'000,  // more than is written to make the file
+                        .page_size = 1024,
+                        .vfs = "power_cut"}});
+  lines.append("a", synced).get();
+  d.disk.fail_next_sync();  // the checkpoint's: the commit has none of its own
+  const Strings many(10, std::string(15'000, 'b'));
+  CHECK_THROWS_WITH(lines.append_range(many, microbatch::written).get(),
+                    Catch::Contains("fsync failed"));
+  CHECK_THROWS_WITH(lines.append("c", synced).get(), Catch::Contains("fsync failed"));
 }
 
 TEST_CASE("a commit on a full disk is repeated until there is space, and takes effect once",

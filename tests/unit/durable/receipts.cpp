@@ -10,6 +10,7 @@
 #include <memory>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 using microbatch::NotDelivered;
@@ -31,7 +32,7 @@ Receipt receipt_for(std::size_t n, std::vector<ReceiptShare>& items) {
   return receipt;
 }
 
-/// A store whose syncs wait for a word, and may fail.
+/// A store whose first sync waits for a word, and may fail.
 struct SlowStore {
   std::promise<void> begun;
   std::promise<void> go;
@@ -179,4 +180,45 @@ TEST_CASE("a group that is closed before it is synced says so", "[durable][group
   store->go.set_value();
   (void)syncs.close({});
   CHECK(receipts[0].get() == 1);
+}
+
+TEST_CASE("a group under way is synced and answered though all others have let go",
+          "[durable][group commit]") {
+  auto store = std::make_shared<SlowStore>();
+  auto started = store->begun.get_future();
+  std::promise<void>& go = store->go;
+  std::vector<ReceiptShare> items;
+  const Receipt receipt = receipt_for(1, items);
+  {
+    GroupSync<SlowStore> syncs(std::exchange(store, nullptr), {});
+    syncs.add(group_of(items, 1));
+    started.wait();
+    CHECK_FALSE(syncs.close(0ms));
+  }
+  go.set_value();
+  CHECK(receipt.get() == 1);
+}
+
+TEST_CASE("a receipt's then() may let go of everything, and throws nothing into the stage",
+          "[durable][group commit]") {
+  const auto store = std::make_shared<SlowStore>();
+  auto syncs = std::make_unique<GroupSync<SlowStore>>(store, microbatch::AnyExecutor{});
+  std::vector<std::vector<ReceiptShare>> items(2);
+  std::vector<Receipt> receipts;
+  std::promise<void> refused;
+  for (auto& shares : items) receipts.push_back(receipt_for(1, shares));
+  receipts[0].then([&](const std::exception_ptr&) {
+    try {
+      syncs->check_may_wait("close");
+    } catch (const microbatch::UsageError&) {
+      refused.set_value();
+    }
+    syncs.reset();
+  });
+  syncs->add(group_of(items[0], 1));
+  store->begun.get_future().wait();
+  syncs->add(group_of(items[1], 2));
+  store->go.set_value();
+  refused.get_future().wait();
+  CHECK(receipts[1].get() == 2);
 }
