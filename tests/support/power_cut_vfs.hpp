@@ -49,13 +49,8 @@ class PowerCutDisk {
     left_ = n;
   }
   /// The next sync fails: what it should have synced is lost at the next power cut, and each of the
-  /// file's open handles is told so once, as Linux does it.
-  void fail_next_sync() {
-    std::lock_guard lock(mutex_);
-    failing_syncs_ = 1;
-  }
-  /// The same, and it takes until then.
-  void fail_next_sync_after(std::shared_future<void> until) {
+  /// file's open handles is told so once, as Linux does it. It takes until then.
+  void fail_next_sync(std::shared_future<void> until = {}) {
     std::lock_guard lock(mutex_);
     failing_syncs_ = 1;
     fails_after_ = std::move(until);

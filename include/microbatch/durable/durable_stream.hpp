@@ -133,12 +133,7 @@ class DurableStream : public detail::DurableAppends<T, DurableStream<T, S, C>> {
     core_->syncs->flush();
   }
   /// Takes no more, and writes what is queued. It waits as long as the store is full or locked.
-  DurableCloseResult<T> close() {
-    core_->syncs->check_may_wait("close");
-    auto result = result_of(core_->writer.close());
-    core_->syncs->close({});
-    return result;
-  }
+  DurableCloseResult<T> close() { return close(Duration::max()); }
   /// At most that long.
   template <class Rep, class Period>
   DurableCloseResult<T> close(std::chrono::duration<Rep, Period> timeout) {

@@ -2,13 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cstddef>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -110,11 +107,9 @@ class GroupSync {
     if (Stage* there = made()) there->consumer.flush();
   }
   /// False: it took longer than that, and what was not synced was told so.
-  bool close(std::optional<Duration> timeout) {
+  bool close(Duration timeout) {
     Stage* there = made();
-    if (there == nullptr) return true;
-    return timeout ? !there->consumer.close(*timeout).timed_out
-                   : !there->consumer.close().timed_out;
+    return there == nullptr || !there->consumer.close(timeout).timed_out;
   }
 
  private:
@@ -149,14 +144,8 @@ class GroupSync {
     };
     try {
       store.sync();
-    } catch (const StorageError& error) {
-      // Each receipt has an exception of its own: none is shared between threads.
-      return each([&](UnsyncedItems& items) {
-        items.refuse(std::make_exception_ptr(StorageError(error.what(), error.may_pass())));
-      });
     } catch (...) {
-      const auto error = std::current_exception();
-      return each([&](UnsyncedItems& items) { items.refuse(error); });
+      return each([](UnsyncedItems& items) { items.refuse(caught_error()); });
     }
     each([](UnsyncedItems& items) { items.answer(); });
   }

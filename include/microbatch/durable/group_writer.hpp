@@ -57,8 +57,9 @@ class GroupWriter {
 
   void operator()(Window<Entry<T>>& window) {
     std::int64_t first = 0;
+    bool sync_later = false;
     try {
-      Safety safety = gather(window);
+      const Safety safety = gather(window);
       if (cut_ == 0) return;
       batches_.clear();
       std::size_t bytes = 0;
@@ -66,25 +67,16 @@ class GroupWriter {
         batches_.push_back({.items = rows_[k].items, .body = rows_[k].body});
         bytes += rows_[k].body.size();
       }
-      unsynced_ = {};  // an attempt that failed may have left its memory
-      if (safety == Safety::synced && bytes >= worth_a_thread) {
-        unsynced_.items.reserve(receipts_);  // all memory first: what is written has to be answered
-        safety = Safety::written;
-      }
-      first = store_->append(batches_, safety);
-    } catch (const StorageError& error) {
-      // Each receipt has an exception of its own: none is shared between threads.
-      if (refuse_waiting(window, [&] {
-            return std::make_exception_ptr(StorageError(error.what(), error.may_pass()));
-          }))
-        throw;
-      return;
+      sync_later = safety == Safety::synced && bytes >= worth_a_thread;
+      // All memory first: what is written has to be answered.
+      if (sync_later) unsynced_.items.reserve(receipts_);
+      first = store_->append(batches_, sync_later ? Safety::written : safety);
     } catch (...) {
-      if (refuse_waiting(window, [] { return std::current_exception(); })) throw;
+      if (refuse_waiting(window, caught_error)) throw;
       return;
     }
-    answer(window, first);
-    if (!unsynced_.items.empty()) syncs_->add(std::exchange(unsynced_, {}));
+    answer(window, first, sync_later);
+    if (sync_later) syncs_->add(std::exchange(unsynced_, {}));
   }
 
  private:
@@ -154,8 +146,7 @@ class GroupWriter {
   }
 
   /// Their receipts, by runs that share one; or notes those that wait for a sync.
-  void answer(Window<Entry<T>>& window, std::int64_t batch) {
-    const bool sync_later = unsynced_.items.capacity() > 0;
+  void answer(Window<Entry<T>>& window, std::int64_t batch, bool sync_later) {
     const auto answer = [&](ReceiptState& state, std::size_t run, Position last) {
       if (sync_later && state.safety == Safety::synced)
         unsynced_.items.emplace_back(state, run, last);

@@ -17,6 +17,18 @@
 
 namespace microbatch::inline v0_1::detail {
 
+/// What is being caught, for one of the receipts that are told. A store's error is copied for each,
+/// so that none is shared between threads.
+[[nodiscard]] inline std::exception_ptr caught_error() {
+  try {
+    throw;
+  } catch (const StorageError& error) {
+    return std::make_exception_ptr(StorageError(error.what(), error.may_pass()));
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
 /// What the items of one append call and its caller share. Complete when all of the items are
 /// answered; whoever lets go last frees it. Small, because there may be one for each item: what it
 /// takes to wait is made by who waits.

@@ -112,7 +112,7 @@ TEST_CASE("an fsync that fails takes along what is synced behind it meanwhile",
     auto lines = d.open();
     lines.append("a", synced).get();
     std::promise<void> fail;
-    d.disk.fail_next_sync_after(fail.get_future().share());
+    d.disk.fail_next_sync(fail.get_future().share());
     const std::uint64_t syncs = d.disk.syncs();
     auto large = lines.append(std::string(20'000, 'b'), synced);
     d.disk.wait_for_syncs(syncs + 1);  // under way

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <future>
 #include <memory>
-#include <stdexcept>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -19,7 +18,6 @@ using microbatch::Safety;
 using microbatch::StorageError;
 using microbatch::detail::GroupSync;
 using microbatch::detail::ReceiptShare;
-using microbatch::detail::UnsyncedItems;
 using namespace std::chrono_literals;
 
 namespace {
@@ -178,7 +176,7 @@ TEST_CASE("a group that is closed before it is synced says so", "[durable][group
   CHECK_THROWS_AS(receipts[1].get(), NotDelivered);
   CHECK_THROWS_WITH(receipts[1].get(), Catch::Contains("closed before the item was synced"));
   store->go.set_value();
-  (void)syncs.close({});
+  (void)syncs.close(microbatch::Duration::max());
   CHECK(receipts[0].get() == 1);
 }
 
