@@ -90,6 +90,7 @@ class EngineLoop {
     if (batch == nullptr) batch = form_partial(now);
     if (batch == nullptr) return nullptr;
     flights_.launch(*batch, now);
+    sleeper_.next_window();
     return flights_.next_job(now);
   }
 

@@ -4,10 +4,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "../core/clock.hpp"
 #include "../core/pause.hpp"
 #include "../stream_core.hpp"
+#include "head_start.hpp"
 
 namespace microbatch::inline v0_1::detail {
 
@@ -25,19 +27,35 @@ class Sleeper {
     if (!armed_) return now;
     disarm();
     adapt(now - asleep_since_ <= short_sleep);
-    return std::min(core_.wake.rung_at(), now);
+    const TimePoint rung = std::min(core_.wake.rung_at(), now);
+    if (core_.clock.runs_by_itself())
+      head_start_.learn(asleep_since_, rung, now, core_.lanes.accepted() - accepted_then_);
+    return rung;
   }
 
-  /// True: a ring comes when `wanted` more items wait in the lanes. False: they do already.
+  /// A window has left.
+  void next_window() noexcept { head_start_.next_window(); }
+
+  /// True: a ring comes when `wanted` items wait in the lanes, or a head start earlier. False: look
+  /// again, there are enough for one of both.
   bool sleep_until(std::uint64_t wanted, bool may_spin) {
-    if (may_spin && spin_until(wanted)) return false;
     auto& lanes = core_.lanes;
+    const std::uint64_t missing = wanted - std::min(wanted, lanes.waiting());
+    std::uint64_t ahead = 0;
+    if (head_start_.is_rest(missing)) {
+      if (may_spin && spin_for_rest(wanted)) return false;
+      head_start_.missed();
+    } else if (may_spin) {
+      if (spin_until(wanted, spins_)) return false;
+      ahead = head_start_.take(missing);
+    }
     core_.wake.arm();
     armed_ = true;
-    if (lanes.arm(wanted)) {
+    if (lanes.arm(wanted - ahead)) {
       lanes.barrier();
-      if (lanes.asleep(wanted)) {
+      if (lanes.asleep(wanted - ahead)) {
         lanes.mark_round(wanted);
+        accepted_then_ = lanes.accepted();
         asleep_since_ = core_.clock.now();
         return true;
       }
@@ -69,17 +87,24 @@ class Sleeper {
 
   /// A short wait for what is about to come. A look takes the producers' cache lines away from
   /// them, so the more is missing the rarer it is.
-  bool spin_until(std::uint64_t wanted) noexcept {
+  bool spin_until(std::uint64_t wanted, std::uint64_t spins, TimePoint deadline = never) noexcept {
     const std::uint64_t lanes = core_.lanes.count();
-    for (std::uint64_t left = spins_;;) {
+    for (std::uint64_t left = spins;;) {
       const std::uint64_t waiting = core_.lanes.waiting();
       if (waiting >= wanted) return true;
-      if (left == 0) return false;
+      if (left == 0 || (deadline != never && core_.clock.now() >= deadline)) return false;
       const std::uint64_t rest = std::min(
           left, std::clamp<std::uint64_t>((wanted - waiting) / items_per_pause, 1 + lanes / 8, 64));
       left -= rest;
       for (std::uint64_t i = 0; i < rest; ++i) pause();
     }
+  }
+  /// The ring has come ahead of the last items.
+  bool spin_for_rest(std::uint64_t wanted) noexcept {
+    const TimePoint deadline = later(core_.clock.now(), head_start_.patience());
+    const bool came = spin_until(wanted, std::numeric_limits<std::uint64_t>::max(), deadline);
+    if (came) head_start_.came_in_time();
+    return came;
   }
   /// Spinning pays where sleeps are short: what they wait for comes sooner than a thread wakes up.
   void adapt(bool was_short) noexcept {
@@ -93,7 +118,9 @@ class Sleeper {
 
   StreamCore<T>& core_;
   std::uint64_t spins_ = 256;
-  TimePoint asleep_since_{};
+  HeadStart head_start_;
+  std::uint64_t accepted_then_ = 0;  // when it fell asleep ...
+  TimePoint asleep_since_{};         // ... which was then
   bool armed_ = false;
 };
 
