@@ -4,10 +4,10 @@
 #include <MQTTAsync.h>
 #include <fmt/format.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <semaphore>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -87,8 +87,8 @@ double bare_paho() {
   struct State {
     std::size_t seen = 0;
     Clock::time_point begin;
-    std::atomic<double> result{0};
-    std::atomic<bool> disconnected{false};
+    double result = 0;
+    std::binary_semaphore ended{0};
   } state;
   MQTTAsync client = nullptr;
   MQTTAsync_create(&client, server.c_str(), client_id.c_str(), MQTTCLIENT_PERSISTENCE_NONE,
@@ -98,7 +98,10 @@ double bare_paho() {
       [](void* context, char* name, int, MQTTAsync_message* message) {
         auto& s = *static_cast<State*>(context);
         if (++s.seen == window) s.begin = Clock::now();
-        if (s.seen == messages) s.result = rate(s.begin);
+        if (s.seen == messages) {
+          s.result = rate(s.begin);
+          s.ended.release();
+        }
         MQTTAsync_freeMessage(&message);
         MQTTAsync_free(name);
         return 1;
@@ -108,14 +111,14 @@ double bare_paho() {
   connect.cleansession = 0;
   if (MQTTAsync_connect(client, &connect) != MQTTASYNC_SUCCESS)
     throw std::runtime_error("Paho does not connect");
-  while (state.result == 0) std::this_thread::sleep_for(1ms);
+  state.ended.acquire();  // a thread that looked now and then would keep the machine livelier
   MQTTAsync_disconnectOptions disconnect = MQTTAsync_disconnectOptions_initializer;
   disconnect.context = &state;
   disconnect.onSuccess = [](void* context, MQTTAsync_successData*) {
-    static_cast<State*>(context)->disconnected = true;
+    static_cast<State*>(context)->ended.release();
   };
   MQTTAsync_disconnect(client, &disconnect);
-  while (!state.disconnected) std::this_thread::sleep_for(1ms);
+  state.ended.acquire();
   MQTTAsync_destroy(&client);
   return state.result;
 }
