@@ -234,8 +234,8 @@ void ThreadPool::State::take_turn(std::unique_lock<std::mutex>& lock,
     return;
   }
   timers_.unschedule(*place);
-  const bool may_spin = ready_.empty() && tasks_.empty();
   for (;;) {
+    const bool may_spin = ready_.empty() && tasks_.empty();
     place->turning = true;
     place->turner = std::this_thread::get_id();
     place->again = false;

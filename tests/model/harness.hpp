@@ -238,7 +238,7 @@ struct Queue : StreamCore<Item> {
   /// As an engine begins its turn.
   void begin_turn() {
     lanes.refresh();
-    (void)sleeper.wake_up(never);
+    (void)sleeper.wake_up(never, false);
   }
 
   static void lost(void*, microbatch::detail::ItemSlots<Item>&, std::size_t) {}

@@ -282,7 +282,7 @@ CloseResult<T> EngineCore<T>::finish() {
   std::unique_lock token(core_->token);
   begin_draining();
   finished_ = true;
-  (void)sleeper_.wake_up(core_->clock.now());  // from here on rings are for detach()
+  (void)sleeper_.wake_up(core_->clock.now(), false);  // from here on rings are for detach()
   const Stats before = core_->snapshot();
   result.handed_back.reserve(static_cast<std::size_t>(before.pending + before.in_flight));
   const auto hand_back = [&](ItemSlots<T>& slots, std::size_t slot) {

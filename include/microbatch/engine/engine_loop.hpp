@@ -46,7 +46,7 @@ class EngineLoop {
     Turn turn;
     std::unique_lock token(core_->token);
     try {
-      begin_turn(now);
+      begin_turn(now, may_spin);
       for (;;) {
         if (Batch<T>* batch = next_batch(now)) {
           turn.job = batch;
@@ -56,6 +56,7 @@ class EngineLoop {
         core_->room.notify();
         if (sleep(may_spin, turn.next)) break;
         core_->lanes.refresh();
+        if (may_spin) now = std::max(now, core_->clock.now());  // it may have waited
       }
     } catch (...) {  // out of memory, mostly: nothing has moved, and it may pass
       core_->settlement.report(BackgroundError::Where::engine, std::current_exception());
@@ -66,10 +67,10 @@ class EngineLoop {
     return turn;
   }
 
-  void begin_turn(TimePoint now) {
+  void begin_turn(TimePoint now, bool alone) {
     drained_ = false;
     core_->lanes.refresh();
-    core_->backlog.noticed_at = sleeper_.wake_up(now);
+    core_->backlog.noticed_at = sleeper_.wake_up(now, alone);
     expiry_ = core_->expire(now);
     if (core_->closed()) begin_draining();
   }
@@ -142,7 +143,7 @@ class EngineLoop {
     if (verdict.at_items == npos) return true;
     const std::uint64_t pending = former_.pending().total();
     const std::uint64_t missing = verdict.at_items > pending ? verdict.at_items - pending : 1;
-    return sleeper_.sleep_until(left + missing, may_spin);
+    return sleeper_.sleep_until_full(left + missing, may_spin, next);
   }
 
   /// What stands behind a limit cannot change the verdict: then only time can, or a flush.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <utility>
 
 #include "../core/clock.hpp"
 
@@ -12,9 +11,9 @@ namespace microbatch::inline v0_1::detail {
 /// How many items before the last one of a window a sleeping engine is rung, so that it is awake
 /// when the last one comes: as many as come while a thread wakes up.
 ///
-/// The engine spins for the rest, twice as long as waking up takes at the most. A rest that does
-/// not come by then has cost a wake-up for nothing: the next windows are rung for when they are
-/// full, more of them after each miss.
+/// The engine spins for the rest, at most twice as long as waking up takes. A rest that does not
+/// come by then has cost a wake-up for nothing: the next windows are rung for when they are full,
+/// more of them after each miss.
 ///
 /// Threads: whoever holds the token.
 class HeadStart {
@@ -28,25 +27,31 @@ class HeadStart {
     items_per_ns_ = static_cast<double>(came) / nanoseconds(awake - asleep);
   }
 
-  /// A window has left: the next sleep is for another one.
-  void next_window() noexcept { decided_ = false; }
+  /// A window has left: what follows is for another one.
+  void next_window() noexcept {
+    if (on_) misses_ /= 2;
+    decided_ = on_ = false;
+  }
 
-  /// For a sleep that `missing` items are to end: how many earlier it is to end.
-  [[nodiscard]] std::uint64_t take(std::uint64_t missing) noexcept {
-    if (!std::exchange(decided_, true)) decide(missing);
+  /// For a sleep that `missing` items are to end: how many earlier it is to end. The first sleep
+  /// for a good part of the window decides for all of it.
+  [[nodiscard]] std::uint64_t choose(std::uint64_t missing) noexcept {
+    if (!decided_ && missing >= 2 * least_sleep) {
+      decided_ = true;
+      decide(missing);
+    }
     return on_ ? static_cast<std::uint64_t>(meanwhile()) + 1 : 0;
   }
 
-  /// The engine has slept for this window, and what is still missing comes sooner than it could
+  /// This window is rung for early, and what is still missing comes sooner than the engine could
   /// sleep and wake up again.
   [[nodiscard]] bool is_rest(std::uint64_t missing) const noexcept {
-    return decided_ && on_ && static_cast<double>(missing) <= 2 * meanwhile() + 1;
+    return on_ && static_cast<double>(missing) <= 2 * meanwhile() + 1;
   }
-  /// How long to wait for it.
+  /// How long to wait for the rest.
   [[nodiscard]] Duration patience() const noexcept {
     return Duration(static_cast<Duration::rep>(2 * wake_up_ns_));
   }
-  void came_in_time() noexcept { misses_ /= 2; }
   void missed() noexcept {
     on_ = false;
     pass_ = misses_ = std::min(2 * misses_ + 1, most_passed);
@@ -56,7 +61,6 @@ class HeadStart {
   [[nodiscard]] static double nanoseconds(Duration d) noexcept {
     return static_cast<double>(d.count());
   }
-
   /// Items that come while a thread wakes up.
   [[nodiscard]] double meanwhile() const noexcept { return items_per_ns_ * wake_up_ns_; }
 
@@ -77,8 +81,8 @@ class HeadStart {
   double items_per_ns_ = 0;
   bool decided_ = false;  // for this window, which is ...
   bool on_ = false;       // ... rung for early
-  int misses_ = 0;        // grows with each miss, shrinks with each hit
-  int pass_ = 0;          // windows that get none
+  int misses_ = 0;        // grows with each miss, shrinks with each window that had none
+  int pass_ = 0;          // windows that are not rung for early
 };
 
 }  // namespace microbatch::inline v0_1::detail

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 
 #include "../core/clock.hpp"
 #include "../core/pause.hpp"
@@ -23,12 +22,13 @@ class Sleeper {
   explicit Sleeper(StreamCore<T>& core) noexcept : core_(core) {}
 
   /// At the begin of a turn: nobody need ring any more. Tells when the first one did, else `now`.
-  TimePoint wake_up(TimePoint now) noexcept {
+  /// Without others that wait for the thread, the time since then is what waking up takes.
+  TimePoint wake_up(TimePoint now, bool alone) noexcept {
     if (!armed_) return now;
     disarm();
     adapt(now - asleep_since_ <= short_sleep);
-    const TimePoint rung = std::min(core_.wake.rung_at(), now);
-    if (core_.clock.runs_by_itself())
+    const TimePoint rung = std::min(std::max(core_.wake.rung_at(), asleep_since_), now);
+    if (alone && core_.clock.runs_by_itself())
       head_start_.learn(asleep_since_, rung, now, core_.lanes.accepted() - accepted_then_);
     return rung;
   }
@@ -36,33 +36,26 @@ class Sleeper {
   /// A window has left.
   void next_window() noexcept { head_start_.next_window(); }
 
-  /// True: a ring comes when `wanted` items wait in the lanes, or a head start earlier. False: look
-  /// again, there are enough for one of both.
+  /// True: a ring comes when `wanted` items wait in the lanes. False: look again, some have come.
   bool sleep_until(std::uint64_t wanted, bool may_spin) {
-    auto& lanes = core_.lanes;
-    const std::uint64_t missing = wanted - std::min(wanted, lanes.waiting());
-    std::uint64_t ahead = 0;
-    if (head_start_.is_rest(missing)) {
-      if (may_spin && spin_for_rest(wanted)) return false;
-      head_start_.missed();
-    } else if (may_spin) {
+    if (may_spin && spin_until(wanted, spins_)) return false;
+    return fall_asleep(wanted);
+  }
+
+  /// The same for the items that make a window full; the ring may come a head start earlier. Does
+  /// not spin beyond `next`.
+  bool sleep_until_full(std::uint64_t wanted, bool may_spin, TimePoint next) {
+    const std::uint64_t waiting = core_.lanes.waiting();
+    if (waiting >= wanted) return false;
+    if (!may_spin) return fall_asleep(wanted);
+    if (!head_start_.is_rest(wanted - waiting)) {
       if (spin_until(wanted, spins_)) return false;
-      ahead = head_start_.take(missing);
+      return fall_asleep(wanted - head_start_.choose(wanted - waiting));
     }
-    core_.wake.arm();
-    armed_ = true;
-    if (lanes.arm(wanted - ahead)) {
-      lanes.barrier();
-      if (lanes.asleep(wanted - ahead)) {
-        lanes.mark_round(wanted);
-        accepted_then_ = lanes.accepted();
-        asleep_since_ = core_.clock.now();
-        return true;
-      }
-    }
-    disarm();
-    adapt(true);
-    return false;
+    const TimePoint patience = later(core_.clock.now(), head_start_.patience());
+    if (spin_until(wanted, most_pauses, std::min(patience, next))) return false;
+    if (patience <= next) head_start_.missed();
+    return fall_asleep(wanted);
   }
 
   /// The same for a closed stream: a ring comes when an append that was under way has ended. `left`
@@ -85,26 +78,37 @@ class Sleeper {
     if (!core_.closed()) core_.lanes.disarm();
   }
 
-  /// A short wait for what is about to come. A look takes the producers' cache lines away from
-  /// them, so the more is missing the rarer it is.
-  bool spin_until(std::uint64_t wanted, std::uint64_t spins, TimePoint deadline = never) noexcept {
-    const std::uint64_t lanes = core_.lanes.count();
-    for (std::uint64_t left = spins;;) {
+  bool fall_asleep(std::uint64_t wanted) {
+    auto& lanes = core_.lanes;
+    core_.wake.arm();
+    armed_ = true;
+    if (lanes.arm(wanted)) {
+      lanes.barrier();
+      if (lanes.asleep(wanted)) {
+        lanes.mark_round(wanted);
+        accepted_then_ = lanes.accepted();
+        asleep_since_ = core_.clock.now();
+        return true;
+      }
+    }
+    disarm();
+    adapt(true);
+    return false;
+  }
+
+  /// A wait, of so many pauses, for what is about to come. A look takes the producers' cache lines
+  /// away from them, so the more is missing the rarer it is.
+  bool spin_until(std::uint64_t wanted, std::uint64_t pauses, TimePoint deadline = never) noexcept {
+    const auto seldom = std::min<std::uint64_t>(1 + core_.lanes.count() / 8, 64);
+    for (std::uint64_t left = pauses;;) {
       const std::uint64_t waiting = core_.lanes.waiting();
       if (waiting >= wanted) return true;
       if (left == 0 || (deadline != never && core_.clock.now() >= deadline)) return false;
       const std::uint64_t rest = std::min(
-          left, std::clamp<std::uint64_t>((wanted - waiting) / items_per_pause, 1 + lanes / 8, 64));
+          left, std::clamp<std::uint64_t>((wanted - waiting) / items_per_pause, seldom, 64));
       left -= rest;
       for (std::uint64_t i = 0; i < rest; ++i) pause();
     }
-  }
-  /// The ring has come ahead of the last items.
-  bool spin_for_rest(std::uint64_t wanted) noexcept {
-    const TimePoint deadline = later(core_.clock.now(), head_start_.patience());
-    const bool came = spin_until(wanted, std::numeric_limits<std::uint64_t>::max(), deadline);
-    if (came) head_start_.came_in_time();
-    return came;
   }
   /// Spinning pays where sleeps are short: what they wait for comes sooner than a thread wakes up.
   void adapt(bool was_short) noexcept {
@@ -114,6 +118,7 @@ class Sleeper {
   static constexpr std::uint64_t items_per_pause = 4;
   static constexpr std::uint64_t least_spins = 64;
   static constexpr std::uint64_t most_spins = 1024;
+  static constexpr std::uint64_t most_pauses = 1 << 18;  // where a clock stands still
   static constexpr Duration short_sleep = std::chrono::microseconds(50);
 
   StreamCore<T>& core_;
