@@ -13,6 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto poll_time = 100ms;        // between looks at the stop token and the commits
+constexpr auto stall_time = 20ms;        // without a record, where there are more
 constexpr std::size_t at_a_time = 1000;  // records between two looks at the clock
 constexpr auto room_time = 200ms;        // how long one attempt to append waits
 constexpr auto patience_when_full = 1s;  // then reading pauses, and polling goes on
@@ -128,7 +129,7 @@ void Source::Impl::read(Feed<Record>& feed, const std::stop_token& stop) {
     const TimePoint now = steady_clock().now();
     if (backlog_.empty()) {
       next_poll_ = microbatch::detail::later(now, patience_when_full);
-      if (poll(detail::milliseconds(poll_time))) poll_more();
+      if (wait_for_message()) poll_more();
     } else if (paused_ || now >= next_poll_) {
       next_poll_ = microbatch::detail::later(now, patience_when_full);
       poll(0);  // the group hears of us; a record may come
@@ -152,10 +153,33 @@ void Source::Impl::wait_no_longer() {
   for (const std::uint32_t id : silent) feed_->mark_idle(id);
 }
 
+bool Source::Impl::wait_for_message() {
+  if (poll(detail::milliseconds(stall_time))) return true;
+  wake_fetching();
+  return poll(detail::milliseconds(poll_time));
+}
+
+/// Before 2.2, librdkafka that has fetched up to a limit sleeps for up to a second, also when all
+/// of it has been taken meanwhile. A request to the partition's broker, whatever it asks, wakes it
+/// up: one, when records have ceased to come though there are more.
+void Source::Impl::wake_fetching() {
+  if (rd_kafka_version() >= version_2_2 || paused_ || !std::exchange(records_came_, false)) return;
+  for (const auto& at : stats().partitions) {
+    if (at.position < 0 || at.end <= at.position) continue;
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+    if (rd_kafka_query_watermark_offsets(client_->get(), at.topic.c_str(), at.partition, &low,
+                                         &high, detail::milliseconds(poll_time)) !=
+        RD_KAFKA_RESP_ERR_NO_ERROR)
+      return;  // it is away; the others can wait
+  }
+}
+
 bool Source::Impl::poll(int timeout_ms) {
   const detail::Message message(rd_kafka_consumer_poll(client_->get(), timeout_ms));
   if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   if (!message) return false;
+  records_came_ = true;
   sort(*message);
   return true;
 }

@@ -42,6 +42,8 @@ class Source::Impl {
   void finish(Feed<Record>& feed);
   void close();
 
+  bool wait_for_message();
+  void wake_fetching();
   /// Waits for a message; a record goes to backlog_. False when nothing came.
   bool poll(int timeout_ms);
   /// What else has come already, up to so many in all.
@@ -102,6 +104,7 @@ class Source::Impl {
   TimePoint next_commit_{};
   TimePoint awaited_until_ = never;  // the first records of what was assigned
   TimePoint next_look_ = never;      // while a partition waits
+  bool records_came_ = false;  // since wake_fetching()
   bool paused_ = false;
   bool closing_ = false;
   /// Between giving partitions away and hearing what is left: a commit that crosses the group's new
