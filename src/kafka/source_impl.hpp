@@ -104,7 +104,7 @@ class Source::Impl {
   TimePoint next_commit_{};
   TimePoint awaited_until_ = never;  // the first records of what was assigned
   TimePoint next_look_ = never;      // while a partition waits
-  bool records_came_ = false;  // since wake_fetching()
+  bool records_came_ = false;        // since wake_fetching()
   bool paused_ = false;
   bool closing_ = false;
   /// Between giving partitions away and hearing what is left: a commit that crosses the group's new

@@ -76,6 +76,11 @@ class Worker {
     return place;
   }
 
+  /// Until there is nothing to do.
+  void take_turns() {
+    while (void* job = place->engine->turn(true).job) place->engine->perform(job);
+  }
+
   /// Until all items have come and nothing is left to do. Returns how often it woke up.
   std::size_t run(Machine& machine) {
     std::size_t wake_ups = 0;
@@ -83,7 +88,7 @@ class Worker {
       if (std::exchange(place->notified, false)) {
         ++wake_ups;
         machine.sleep_until(machine.now() + wake_up);
-        while (void* job = place->engine->turn(true).job) place->engine->perform(job);
+        take_turns();
       } else if (machine.sent() < machine.items) {
         machine.sleep_until(machine.next_item());
       } else {
@@ -205,7 +210,7 @@ TEST_CASE("A clock that stands still does not make an engine wait for ever", "[e
     if (!std::exchange(worker.place->notified, false)) continue;
     early += n % per_window > 900 ? 1 : 0;  // the rest does not come before the turn ends
     clock.time += wake_up;
-    while (void* job = worker.place->engine->turn(true).job) worker.place->engine->perform(job);
+    worker.take_turns();
   }
   CHECK(windows == 5);
   CHECK(early > 0);
