@@ -3,6 +3,7 @@
 #include <microbatch/kafka/sink.hpp>
 
 #include <atomic>
+#include <mutex>
 
 #include "support/kafka.hpp"
 
@@ -106,6 +107,27 @@ TEST_CASE("kafka mock: a put of nothing returns", "[kafka]") {
   const std::string topic = broker.make_topic(1);
   microbatch::kafka::Sink sink({.properties = broker.properties({}), .topic = topic});
   CHECK(sink.put({}).empty());
+}
+
+TEST_CASE("kafka mock: a put is sent at once, unless linger.ms says otherwise", "[kafka]") {
+  const std::string given = GENERATE("", "7");
+  MockBroker broker;
+  const std::string topic = broker.make_topic(1);
+  auto properties = broker.properties({{"debug", "conf"}});
+  if (!given.empty()) properties.set("linger.ms", given);
+  std::mutex mutex;
+  std::string lingers;
+  const microbatch::kafka::Sink sink(
+      {.properties = properties, .topic = topic, .on_event = [&](const std::string& event) {
+         const std::string name = "queue.buffering.max.ms = ";  // linger.ms, by its older name
+         const std::lock_guard lock(mutex);
+         if (const auto at = event.find(name); at != std::string::npos)
+           lingers = event.substr(at + name.size());
+       }});
+  CHECK(eventually([&] {
+    const std::lock_guard lock(mutex);
+    return lingers == (given.empty() ? "0" : given);
+  }));
 }
 
 // It was tried again without end.
