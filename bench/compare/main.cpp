@@ -2,9 +2,9 @@
 //
 //   bench_compare [--quick] [--only SECTION] [--rounds N] [--json FILE] [--picture FILE.svg]
 //
-// SECTION: throughput, metrics, latency, processor, idle, memory. The rounds are interleaved: each
-// round runs every cell of every contender once, so that a machine that drifts hits all of them
-// alike.
+// SECTION: throughput, metrics, burst, latency, processor, idle, memory. The rounds are
+// interleaved: each round runs every cell of every contender once, so that a machine that drifts
+// hits all of them alike.
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "at_rest.hpp"
+#include "burst.hpp"
 #include "paced.hpp"
 #include "picture.hpp"
 #include "report.hpp"
@@ -31,7 +32,7 @@
 namespace contest {
 namespace {
 
-constexpr std::string_view sections[]{"throughput", "metrics", "latency",
+constexpr std::string_view sections[]{"throughput", "metrics", "burst", "latency",
                                       "processor",  "idle",    "memory"};
 
 struct Options {
@@ -84,6 +85,7 @@ class Run {
   Results& measure() {
     if (options_.wants("throughput")) throughputs();
     if (options_.wants("metrics")) metrics();
+    if (options_.wants("burst")) burst();
     if (options_.wants("latency")) latency();
     if (options_.wants("processor")) processor();
     if (options_.wants("idle")) idles();
@@ -131,7 +133,7 @@ class Run {
 
   /// Small differences: many short rounds, and who begins takes turns.
   void metrics() {
-    const int rounds = options_.rounds_or(options_.quick ? 5 : 41);
+    const int rounds = options_.rounds_or(options_.quick ? 5 : 161);
     for (int round = 0; round < rounds; ++round) {
       progress(fmt::format("the histograms' cost, round {} of {}", round + 1, rounds));
       for (const std::size_t producers : std::span(producer_counts).first<3>()) {
@@ -147,12 +149,34 @@ class Run {
   void metrics_of(C, std::size_t producers) {
     const Setup setup;
     auto& items = items_[fmt::format("metrics {}", producers)];  // the same for both
-    if (items == 0) items = items_for<C, 8>(setup, producers, 0.1);
+    if (items == 0) items = items_for<C, 8>(setup, producers, 0.025);
     const double began = processor_ms();
     results_.add({"metrics", C::name(), producers}, throughput<C, 8>(setup, producers, items),
                  "items/s");
     results_.add({"metrics, processor", C::name(), producers},
                  static_cast<double>(items) * 1e3 / (processor_ms() - began), "items/s");
+  }
+
+  void burst() {
+    const int rounds = options_.rounds_or(options_.quick ? 1 : 5);
+    for (int round = 0; round < rounds; ++round) {
+      progress(fmt::format("appends of a burst, round {} of {}", round + 1, rounds));
+      for_each_contender([&](auto c) {
+        using C = decltype(c);
+        results_.add({"append of a burst", C::name()},
+                     append_of_a_burst<C>([](auto& producer, auto items) {
+                       for (const auto& item : items) producer.append(item);
+                     }),
+                     "ns");
+      });
+      using C = Contender<ThroughProducer>;
+      results_.add({"append of a burst, ranges of 64", C::name()},
+                   append_of_a_burst<C>([](auto& producer, auto items) {
+                     for (; !items.empty(); items = items.subspan(64))
+                       (void)producer.append_range(items.first(64));
+                   }),
+                   "ns");
+    }
   }
 
   void latency() {

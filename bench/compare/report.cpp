@@ -99,6 +99,10 @@ void print_table(const Results& results) {
     print_block(results, metric == std::string("metrics") ? "M items/s" : "M items/processor s",
                 columns, true);
   }
+  print_block(results, "append of a burst, ns",
+              {{"one by one", {"append of a burst", ""}},
+               {"ranges of 64", {"append of a burst, ranges of 64", ""}}},
+              true);
   std::vector<Column> hand_off;
   std::vector<Column> append;
   std::vector<Column> rest;
@@ -231,6 +235,11 @@ void print_figures(const Results& results) {
           "beside 1024\n",
           ratio->median >= 0.8 ? "met  " : "SHORT", ratio->median, ratio->low, ratio->high, window);
   }
+  figures.at_most(4, {"append of a burst", "microbatch"}, "append of a burst, ns");
+  figures.at_most(8, {"append of a burst", "microbatch-stream"},
+                  "append of a burst through the stream, ns");
+  figures.at_most(1, {"append of a burst, ranges of 64", "microbatch"},
+                  "append of a burst in ranges of 64, ns an item");
   for (const char* rate : {"100k/s", "1M/s"}) {
     for (const char* quantile : {"p50", "p99"})
       figures.not_above({fmt::format("hand-off {} at {}", quantile, rate), "microbatch"}, "mutex",
