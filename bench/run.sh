@@ -6,7 +6,7 @@
 #   bench/run.sh --quick                 throughput of small items, and a glance at the rest: a minute
 #   bench/run.sh --json FILE             also writes every median into FILE
 #   bench/run.sh --picture FILE.svg      also draws the throughputs
-#   bench/run.sh --only throughput       or metrics, latency, processor, idle, memory
+#   bench/run.sh --only throughput       or metrics, burst, latency, processor, idle, memory
 #   bench/run.sh operators               instead: windows by key and event time, operators; two minutes
 #   bench/run.sh durable [FOLDER]        instead: durable streams, on the file system of FOLDER (default: here)
 #   bench/run.sh connectors              instead: Kafka, MQTT and MongoDB beside the bare client libraries, on servers that it

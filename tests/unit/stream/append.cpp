@@ -4,11 +4,13 @@
 #include <microbatch/testing/manual_clock.hpp>
 #include <microbatch/testing/manual_executor.hpp>
 
+#include <latch>
 #include <list>
 #include <memory>
 #include <optional>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace microbatch;
@@ -143,6 +145,45 @@ TEST_CASE("an append whose copy throws is not counted and leaves no hole", "[str
   kept.executor.run_ready();
   REQUIRE(kept.items.size() == 2);
   CHECK(kept.items[1].value == 2);
+}
+
+/// Stops in the middle of its copy, as a thread does that is preempted there.
+struct StopsInCopy {
+  struct Stop {
+    std::latch in_copy{1}, go_on{1};
+  };
+  int value = 0;
+  Stop* stop = nullptr;
+  explicit StopsInCopy(int v, Stop* s = nullptr) : value(v), stop(s) {}
+  StopsInCopy(const StopsInCopy& other) : value(other.value) {
+    if (other.stop == nullptr) return;
+    other.stop->in_copy.count_down();
+    other.stop->go_on.wait();
+  }
+  StopsInCopy(StopsInCopy&&) noexcept = default;
+};
+
+TEST_CASE("a producer that is preempted in the middle of an append delays nobody else's items",
+          "[stream]") {
+  const bool through_stream = GENERATE(false, true);
+  Kept<StopsInCopy> kept;
+  StopsInCopy::Stop stop;
+  auto result = AppendResult::closed;
+  std::jthread preempted([&] {
+    const StopsInCopy item(-1, &stop);
+    result = through_stream ? kept.stream.append(item) : kept.stream.producer().append(item);
+  });
+  stop.in_copy.wait();
+  for (int i = 0; i < 1000; ++i) kept.stream.append(StopsInCopy(i));
+  kept.executor.run_ready();
+  CHECK(kept.items.size() == 1000);
+  CHECK(kept.stream.stats().offered >= 1000);  // nor does a look at the stream wait for it
+  stop.go_on.count_down();
+  preempted.join();
+  CHECK(result == AppendResult::accepted);
+  kept.executor.run_ready();
+  REQUIRE(kept.items.size() == 1001);
+  CHECK(kept.items.back().value == -1);
 }
 
 // The slot once kept the acknowledgement that was freed with the failed append.
