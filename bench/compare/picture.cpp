@@ -21,15 +21,15 @@ namespace {
 
 constexpr double names_width = 205;
 constexpr double panel_width = 230;
-constexpr double gap = 26;
+constexpr double gap = 40;
 constexpr double top = 64;
 constexpr double line_height = 26;
 constexpr double bottom = 46;
 
 // M items/s; the scale is logarithmic, as the contenders are a hundredfold apart.
 constexpr double least = 1;
-constexpr double most = 500;
-constexpr std::array ticks{1, 10, 100};
+constexpr double most = 1000;
+constexpr std::array ticks{1, 10, 100, 1000};
 
 // From few producers to many: from light to dark, and from small to large.
 constexpr std::array shades{"#9fd3cd", "#4fb0a5", "#128277", "#063f3a"};
