@@ -103,15 +103,19 @@ double our_transactions(const Work& work) {
   return std::chrono::duration<double>(counter.at - assigned).count();
 }
 
-/// The bare loop and ours, in turns.
-void compare(const std::string& what, const Work& work, int rounds, double (*bare)(const Work&),
-             double (*ours)(const Work&)) {
-  const auto rate = [&work](double (*seconds)(const Work&)) {
-    return [&work, seconds] { return static_cast<double>(work.records) / seconds(work); };
-  };
-  bench::compare(
-      what, rounds,
-      {{"librdkafka", work.records, rate(bare)}, {"microbatch", work.records, rate(ours)}});
+struct Way {
+  const char* name;
+  double (*seconds)(const Work&);
+};
+
+/// Bare loops and ours, in turns.
+void compare(const std::string& what, const Work& work, int rounds, const std::vector<Way>& ways) {
+  std::vector<bench::Contender> contenders;
+  for (const Way& way : ways)
+    contenders.push_back({way.name, work.records, [&work, seconds = way.seconds] {
+                            return static_cast<double>(work.records) / seconds(work);
+                          }});
+  bench::compare(what, rounds, contenders);
 }
 
 }  // namespace
@@ -131,16 +135,19 @@ int main(int argc, char** argv) {
   fmt::print("records of {} bytes, windows of {}\n\n", work.size, work.group);
   if (asked("source"))
     compare(fmt::format("source of {} records; at least 0.90 wanted", n), work, rounds,
-            bench::kafka::bare_poll_loop, our_source);
+            {{"librdkafka", bench::kafka::bare_poll_loop}, {"microbatch", our_source}});
   if (asked("sink")) {
     Work write = work;
     write.topic = work.to;
     compare(fmt::format("\nsink of {} records; at least 0.90 wanted", n), write, rounds,
-            bench::kafka::bare_producer, our_sink);
+            {{"librdkafka", bench::kafka::bare_producer},
+             {"librdkafka, linger.ms=5", bench::kafka::bare_lingering_producer},
+             {"microbatch", our_sink}});
   }
   if (asked("exactly_once")) {
     work.records = std::max<std::size_t>(1000, n / 5);
     compare(fmt::format("\nexactly once, {} records; at least 0.80 wanted", work.records), work,
-            rounds, bench::kafka::bare_transactions, our_transactions);
+            rounds,
+            {{"librdkafka", bench::kafka::bare_transactions}, {"microbatch", our_transactions}});
   }
 }
