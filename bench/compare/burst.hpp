@@ -1,14 +1,15 @@
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <span>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "contenders/all.hpp"
+#include "results.hpp"
 #include "work.hpp"
 
 namespace contest {
@@ -52,8 +53,7 @@ double append_of_a_burst(AppendAll append_all) {
     }
   }).join();
   contender.close();
-  std::ranges::nth_element(nanoseconds, nanoseconds.begin() + bursts / 2);
-  return nanoseconds[bursts / 2];
+  return spread(std::move(nanoseconds)).median;
 }
 
 }  // namespace contest

@@ -106,26 +106,6 @@ struct Reports {
   }
 };
 
-double write(const Work& work, const char* linger_ms) {
-  Reports reports;
-  const Client to =
-      client(RD_KAFKA_PRODUCER, work.broker,
-             {{"enable.idempotence", "true"}, {"linger.ms", linger_ms}}, &reports,
-             [](rd_kafka_conf_t* conf) { rd_kafka_conf_set_dr_msg_cb(conf, Reports::on_report); });
-  const std::string value(work.size, 'x');
-  produce(to.get(), work.topic, RD_KAFKA_PARTITION_UA, value.data(), value.size());  // it connects
-  rd_kafka_flush(to.get(), 60'000);
-  const auto begin = Clock::now();
-  for (std::size_t i = 0; i < work.records; ++i) {
-    produce(to.get(), work.topic, RD_KAFKA_PARTITION_UA, value.data(), value.size());
-    if (i % 1000 == 0) rd_kafka_poll(to.get(), 0);
-  }
-  rd_kafka_flush(to.get(), 60'000);
-  const double seconds = seconds_since(begin);
-  if (reports.delivered != work.records + 1) fail("not everything was delivered");
-  return seconds;
-}
-
 }  // namespace
 
 std::string unique(const std::string& what) {
@@ -178,8 +158,25 @@ double bare_poll_loop(const Work& work) {
   return seconds;
 }
 
-double bare_producer(const Work& work) { return write(work, "0"); }
-double bare_lingering_producer(const Work& work) { return write(work, "5"); }
+double bare_producer(const Work& work, const char* linger_ms) {
+  Reports reports;
+  const Client to =
+      client(RD_KAFKA_PRODUCER, work.broker,
+             {{"enable.idempotence", "true"}, {"linger.ms", linger_ms}}, &reports,
+             [](rd_kafka_conf_t* conf) { rd_kafka_conf_set_dr_msg_cb(conf, Reports::on_report); });
+  const std::string value(work.size, 'x');
+  produce(to.get(), work.topic, RD_KAFKA_PARTITION_UA, value.data(), value.size());  // it connects
+  rd_kafka_flush(to.get(), 60'000);
+  const auto begin = Clock::now();
+  for (std::size_t i = 0; i < work.records; ++i) {
+    produce(to.get(), work.topic, RD_KAFKA_PARTITION_UA, value.data(), value.size());
+    if (i % 1000 == 0) rd_kafka_poll(to.get(), 0);
+  }
+  rd_kafka_flush(to.get(), 60'000);
+  const double seconds = seconds_since(begin);
+  if (reports.delivered != work.records + 1) fail("not everything was delivered");
+  return seconds;
+}
 
 double bare_transactions(const Work& work) {
   Assigned assigned;

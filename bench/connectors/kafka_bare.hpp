@@ -26,9 +26,7 @@ void fill(const Work& work, int partitions);
 
 /// Seconds from the assignment (reading) or the first record (writing) to the last record.
 double bare_poll_loop(const Work& work);
-/// With kafka::Sink's settings, or with librdkafka's own linger.ms, which is 5.
-double bare_producer(const Work& work);
-double bare_lingering_producer(const Work& work);
+double bare_producer(const Work& work, const char* linger_ms);
 double bare_transactions(const Work& work);
 
 }  // namespace bench::kafka
